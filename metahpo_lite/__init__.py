@@ -1,0 +1,1 @@
+"""metahpo_lite: learn to tune, from grid search to meta-learning."""
