@@ -23,7 +23,8 @@ help:            ## this list
 
 .venv: .venv/done  ## the environment, made once, brought up to date when the lock changes
 lab: .venv/done  ## open JupyterLab on the first lesson
-	$(BIN)/python -m jupyter lab --ip=127.0.0.1 $(LAB_FLAGS) notebooks/00_start_here.ipynb
+	$(BIN)/python -m jupyter lab --ip=127.0.0.1 --ServerApp.root_dir="$(CURDIR)" \
+	--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(LAB_FLAGS)
 test: .venv/done  ## run all tests, notebooks included
 	$(BIN)/python -m pytest
 notebooks: .venv/done  ## re-execute every lesson in place
