@@ -30,7 +30,7 @@ test: .venv/done  ## run all tests, notebooks included
 notebooks: .venv/done  ## re-execute every lesson in place
 	$(BIN)/python tools/lessons.py execute
 times: .venv/done  ## measure every lesson, and write the README's map and the navigation bars
-	$(BIN)/python tools/lessons.py measure
+	$(BIN)/python tools/lessons.py measure && $(BIN)/python tools/lessons.py navigation
 lint: .venv/done  ## check code and notebooks
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 format: .venv/done  ## format code and notebooks
