@@ -53,7 +53,7 @@ ifndef METAHPO_ALONE
 	@"$(PYTHON)" -c '$(ALONE)' $(MAKE) --no-print-directory METAHPO_ALONE=1 PYTHON="$(PYTHON)" $@
 else
 .venv/done: requirements.txt
-	@echo "Setting up .venv: the first time this downloads some 600 MB and takes a few minutes"
+	@echo "Setting up .venv: the first time this downloads about 550 MB, and may take minutes"
 	@# An environment that was never finished is made anew, uv first, by its line in the lock
 	test -e $@ || { "$(PYTHON)" -m venv --clear .venv && \
 	awk '/^uv==/ {on=1} on {print} on && !/\\$$/ {exit}' requirements.txt > .venv/uv.txt && \

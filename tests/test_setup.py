@@ -1,0 +1,304 @@
+"""The set-up holds together: lock, environment, documents, and the order of the library's files."""
+
+import ast
+import itertools
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pytest needs tomli before 3.11
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[1]
+PYPROJECT_TEXT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+PYPROJECT = tomllib.loads(PYPROJECT_TEXT)
+PROJECT = PYPROJECT["project"]
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PACKAGE = ROOT / "metahpo_lite"
+PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+PLATFORMS = {  # sys_platform, platform_machine, platform_system, os_name
+    "linux-x86_64": ("linux", "x86_64", "Linux", "posix"),
+    "linux-aarch64": ("linux", "aarch64", "Linux", "posix"),
+    "macos-arm64": ("darwin", "arm64", "Darwin", "posix"),
+    "windows-amd64": ("win32", "AMD64", "Windows", "nt"),
+}
+
+
+# The lock
+
+
+def locked(text):
+    """Return the pins with their hashes; every line must be one of three known forms."""
+    pins = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if re.fullmatch(r"[a-z0-9-]+==[^\s;@/]+( ; [^@/]+)? \\", line):
+            pins.append((Requirement(line.rstrip(" \\")), []))
+        elif re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line):
+            pins[-1][1].append(line)
+        else:
+            assert re.fullmatch(r"    # +(via)?( ?[\w-]+)?( \(pyproject\.toml\))?", line), (
+                f"requirements.txt, line {number}: {line}"
+            )
+    return pins
+
+
+PINS = locked((ROOT / "requirements.txt").read_text(encoding="utf-8"))
+
+
+def on(python, platform):
+    """Return the variables of the markers there."""
+    system, machine, name, os_name = PLATFORMS[platform]
+    return {
+        "python_version": python,
+        "python_full_version": f"{python}.9",
+        "sys_platform": system,
+        "platform_machine": machine,
+        "platform_system": name,
+        "os_name": os_name,
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+        "extra": "",
+    }
+
+
+def applies(requirement, where):
+    return requirement.marker is None or requirement.marker.evaluate(where)
+
+
+def disagreements(requirements, pins, where):
+    """Yield what a lock lacks for these requirements."""
+    for requirement in filter(lambda r: applies(r, where), map(Requirement, requirements)):
+        name = canonicalize_name(requirement.name)
+        found = [pin for pin, _ in pins if pin.name == name and applies(pin, where)]
+        if len(found) != 1:
+            yield f"{name}: {len(found)} pins"
+        elif not requirement.specifier.contains(str(found[0].specifier).removeprefix("==")):
+            yield f"{requirement}: the lock has {found[0]}"
+
+
+@pytest.mark.parametrize(("python", "platform"), list(itertools.product(PYTHONS, PLATFORMS)))
+def test_lock_is_current(python, platform):
+    extras = PROJECT["optional-dependencies"]
+    requirements = sum((extras[e] for e in ("course", "test", "cluster")), PROJECT["dependencies"])
+    assert list(disagreements(requirements, PINS, on(python, platform))) == []
+
+
+def test_a_stale_lock_is_noticed():
+    pins = locked("numpy==2.2.0 \\\n    --hash=sha256:" + "0" * 64)
+    here = on("3.12", "linux-x86_64")
+    assert list(disagreements(["numpy>=2"], pins, here)) == []
+    assert len(list(disagreements(["numpy>=2.3", "scipy"], pins, here))) == 2
+    with pytest.raises(AssertionError):
+        locked("--index-url somewhere")
+
+
+def test_lock_has_one_pin_at_most_and_hashes():
+    assert [str(pin) for pin, hashes in PINS if not hashes] == []
+    for python, platform in itertools.product(PYTHONS, PLATFORMS):
+        names = [pin.name for pin, _ in PINS if applies(pin, on(python, platform))]
+        assert sorted(names) == sorted(set(names))
+
+
+def test_make_finds_uv_in_the_lock():
+    assert len([pin for pin, _ in PINS if pin.name == "uv" and pin.marker is None]) == 1
+
+
+# The list of dependencies
+
+
+def test_every_dependency_has_a_reason():
+    reason, bare = False, []
+    for line in PYPROJECT_TEXT[: PYPROJECT_TEXT.index("[tool.")].splitlines():
+        if re.match(r'  "[\w.-]+\s*[<>=!~;\[]', line):
+            rest = re.sub(r'"[^"]*"', "", line)
+            if not (reason or re.search(r"#\s*\w", rest)):
+                bare.append(line.strip())
+        reason = bool(re.match(r"  #\s*\w", line))
+    assert bare == []
+
+
+def test_core_is_free_of_jupyter_and_tensorflow():
+    core = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
+    heavy = r"jupyter|ipy|notebook|nb|keras|tensorflow|torch|jax|optuna|matplotlib"
+    assert [name for name in core if re.match(heavy, name)] == []
+
+
+def test_installed_metadata_agrees_with_pyproject():
+    """An environment made before the last change of the list would hide a missing package."""
+    installed = [Requirement(text) for text in metadata.requires("metahpo_lite")]
+    core = {str(r) for r in installed if "extra ==" not in str(r)}
+    assert core == {str(Requirement(text)) for text in PROJECT["dependencies"]}
+
+
+def test_makefile_and_pyproject_accept_the_same_pythons():
+    low, high = re.search(r"not \((3, \d+)\) <= .* <= \((3, \d+)\)", MAKEFILE).groups()
+    assert (PYTHONS[0], PYTHONS[-1]) == (low.replace(", ", "."), high.replace(", ", "."))
+    supported = SpecifierSet(PROJECT["requires-python"])
+    assert [v for v in ("3.9", *PYTHONS, "3.14") if v in supported] == list(PYTHONS)
+
+
+def test_environment_yml_installs_this_package_and_nothing_else():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    assert environment["channels"] == ["conda-forge"]
+    python, pip, packages = environment["dependencies"]
+    assert python.removeprefix("python=") in SpecifierSet(PROJECT["requires-python"])
+    assert (pip, packages) == ("pip", {"pip": ["-e .[course]"]})
+    assert "course" in PROJECT["optional-dependencies"]
+
+
+def test_binder_reads_the_folder():
+    if not shutil.which("jupyter-repo2docker", path=str(Path(sys.executable).parent)):
+        assert sys.platform != "linux", "jupyter-repo2docker belongs to the extra `test`"
+        pytest.skip("repo2docker is only installed on Linux")
+    command = [sys.executable, "-m", "repo2docker", "--no-build", "--debug", "."]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    dockerfile = done.stdout + done.stderr
+    assert "conda environment for python=3.12" in dockerfile
+    # the package must be there before it can be installed
+    assert dockerfile.index(" src/ ${REPO_DIR}/") < dockerfile.index('--file "environment.yml"')
+
+
+# The library
+
+
+def test_import_is_light():
+    heavy = {"tensorflow", "keras", "matplotlib", "optuna", "jupyter", "IPython", "ipykernel"}
+    code = f"import sys, metahpo_lite; print(*sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+def named_in_order():
+    """Return the modules in the order in which __init__.py first names them."""
+    source = (PACKAGE / "__init__.py").read_text(encoding="utf-8")
+    body = ast.parse(source).body
+    begin = body[1].lineno - 1 if len(body) > 1 and ast.get_docstring(ast.parse(source)) else 0
+    code = "\n".join(source.splitlines()[begin:])
+    files = {path.stem for path in PACKAGE.glob("*.py")}
+    names = re.findall(r"(?:\bmetahpo_lite\.|\bfrom \.|[\"']\.?)(\w+)\b", code)
+    return [name for name in dict.fromkeys(names) if name in files]
+
+
+def imported_modules(tree):
+    """Yield which files of the package a file imports, lazily or not; "" is the package itself."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            dotted = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            inside = ["metahpo_lite"] if node.level else []
+            base = ".".join(inside + ([node.module] if node.module else []))
+            dotted = [base]
+            if base == "metahpo_lite":
+                dotted = [f"{base}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in dotted:
+            top, _, rest = name.partition(".")
+            if top == "metahpo_lite":
+                module = rest.partition(".")[0]
+                yield module if (PACKAGE / f"{module}.py").exists() else ""
+
+
+def test_init_names_every_file():
+    files = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
+    assert files - set(named_in_order()) == set()
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("[!_]*.py")), ids=lambda path: path.stem)
+def test_file_imports_only_from_files_above_it(path):
+    order = named_in_order()
+    assert path.stem in order, "not named in __init__.py"
+    above = set(order[: order.index(path.stem)])
+    assert set(imported_modules(ast.parse(path.read_text(encoding="utf-8")))) <= above
+
+
+def test_wheel_holds_library_data_and_licences(tmp_path):
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    held = zipfile.ZipFile(wheel).namelist()
+    for path in PACKAGE.glob("*.py"):
+        assert f"metahpo_lite/{path.name}" in held
+    assert "metahpo_lite/data/datasets.csv" in held
+    tops = {name.split("/")[0] for name in held}
+    assert len(tops) == 2, tops  # the package and its metadata
+    assert {"LICENSE", "LICENSE-TEXT"} <= {name.split("/")[-1] for name in held}
+
+
+# The documents
+
+
+def test_citation():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == PROJECT["version"]
+    assert " AND ".join(citation["license"]) == PROJECT["license"]
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_document_names_what_exists(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"^```.*?^```|`[^`\n]+`", text, re.M | re.S))
+    targets = set(re.findall(r"^([.a-z]+):", MAKEFILE, re.M))
+    assert set(re.findall(r"\bmake (\.?[a-z]+)", code)) <= targets
+    links = re.findall(r"\]\(([^)#:\s]+)[^):]*\)|(?:src|href)=\"([^\"#:]+)\"", text)
+    missing = [link for pair in links for link in pair if link and not (ROOT / link).exists()]
+    assert missing == []
+
+
+SNIPPETS = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
+
+
+def test_readme_has_snippets():
+    assert SNIPPETS
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS)
+def test_readme_snippet_runs(snippet, tmp_path):
+    command = [sys.executable, "-c", snippet]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_file_names_a_package_host():
+    dot, up = r"\.", r"\.\./"  # split, so that this file does not match itself
+    hosts = [
+        dot.join(("files", "pythonhosted")),
+        dot.join(("pypi", "org")),
+        dot.join(("registry", "npmjs")),
+        dot.join(("anaconda", "org")),
+        dot.join(("deb", "debian")),
+        dot.join(("proxy", "golang")),
+        r"(?<!emit-)index" + "-url",
+        up + "shared",
+        "/" + "work/(?:main|shared)",
+    ]
+    pattern = re.compile("|".join(hosts).encode())
+    # a clone may belong to another user than the one who tests it
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
+    files = [ROOT / name.decode() for name in listed.split(b"\0") if name]
+    assert files
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0].decode()}"
+        for path in files
+        if path.is_file() and (match := pattern.search(path.read_bytes()))
+    ]
+    assert found == []
