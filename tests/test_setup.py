@@ -102,7 +102,7 @@ def test_a_stale_lock_is_noticed():
     assert list(disagreements(["numpy>=2"], pins, here)) == []
     assert len(list(disagreements(["numpy>=2.3", "scipy"], pins, here))) == 2
     with pytest.raises(AssertionError):
-        locked("--index-url somewhere")
+        locked("--find-links somewhere")
 
 
 def test_lock_has_one_pin_at_most_and_hashes():
