@@ -1,1 +1,34 @@
-"""metahpo_lite: learn to tune, from grid search to meta-learning."""
+"""metahpo_lite: learn to tune, from grid search to meta-learning.
+
+The modules in the order in which the lessons build them; each imports only from those above it.
+A module is loaded when one of its names is first used, so that importing the package is quick.
+"""
+
+from importlib import import_module
+
+_NAMES = {
+    "spaces": ["Float", "Int", "Categorical", "SearchSpace"],  # lessons 01, 02
+    "datasets": ["Dataset", "list_datasets", "load_dataset"],  # lesson 01
+    "learners": ["Learner", "get_learner"],  # lesson 01
+    "tasks": ["LiveTask"],  # lesson 01
+    "search": ["GridSearch", "RandomSearch", "run"],  # lesson 02
+    "evaluation": ["bootstrap_interval", "normalised_regret"],  # lesson 02
+    "plots": ["show"],  # all lessons
+}
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
+__all__ = list(_MODULE_OF)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str):
+    if name in _NAMES:
+        return import_module(f"{__name__}.{name}")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"metahpo_lite has no {name!r}; it has {', '.join(__all__)}")
+    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value  # found at once the next time
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_NAMES, *__all__})

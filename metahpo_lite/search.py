@@ -1,0 +1,133 @@
+"""Search: one loop that runs every searcher on every task.
+
+A searcher is anything with ``suggest() -> config`` and ``update(config, score)``. `suggest` raises
+StopIteration when it has nothing left to propose; `update` gets NaN for a trial that failed.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from metahpo_lite.spaces import Config, SearchSpace, at_least_one
+
+
+class Searcher(Protocol):
+    """What `run` needs of a searcher."""
+
+    def suggest(self) -> Config:
+        """Propose the next configuration to try."""
+
+    def update(self, config: Config, score: float) -> None:
+        """Learn how the configuration did; higher is better, NaN is a failed trial."""
+
+
+class RandomSearch:
+    """Independent draws from the space (Bergstra & Bengio, 2012).
+
+    Parameters
+    ----------
+    space : SearchSpace
+    rng : numpy.random.Generator
+    """
+
+    def __init__(self, space: SearchSpace, rng: np.random.Generator):
+        self.space, self.rng = space, rng
+
+    def suggest(self) -> Config:
+        """Draw a configuration."""
+        return self.space.sample(self.rng)
+
+    def update(self, config: Config, score: float) -> None:
+        """Random search learns nothing from a trial."""
+
+
+class GridSearch:
+    """The finest full grid that fits the budget, in random order.
+
+    The order does not change what a whole grid finds. It keeps the scores before that from
+    depending on the corner at which one happens to begin.
+
+    Parameters
+    ----------
+    space : SearchSpace
+    rng : numpy.random.Generator
+    budget : int
+        The most configurations that the grid may have (see `SearchSpace.grid`).
+    """
+
+    def __init__(self, space: SearchSpace, rng: np.random.Generator, budget: int):
+        self.configs = space.grid(budget)
+        rng.shuffle(self.configs)
+
+    def suggest(self) -> Config:
+        """Return the next configuration of the grid; StopIteration when all were tried."""
+        if not self.configs:
+            raise StopIteration
+        return self.configs.pop()
+
+    def update(self, config: Config, score: float) -> None:
+        """Grid search learns nothing from a trial."""
+
+
+def run(searcher: Searcher, task: Any, n_trials: int, progress: bool = False) -> pd.DataFrame:
+    """Let a searcher try configurations on a task, and return the history.
+
+    Parameters
+    ----------
+    searcher : Searcher
+        Anything with ``suggest()`` and ``update(config, score)``.
+    task : LiveTask or similar
+        Anything with ``evaluate(config) -> float``, higher is better.
+    n_trials : int
+        The budget. Fewer trials are run if the searcher has nothing left to propose.
+    progress : bool
+        Whether to show a progress bar with the incumbent's score.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per trial, index ``trial`` from 1: ``config`` (dict), ``score`` (NaN if it
+        failed), ``seconds`` of the evaluation, ``status`` (``ok``, ``failed`` or ``timeout``),
+        ``message`` (why it failed), ``incumbent`` (the best score so far).
+
+    Raises
+    ------
+    ValueError
+        If `n_trials` is below one.
+    """
+    rows, incumbent = [], math.nan  # no comparison with NaN holds, so any score replaces it
+    trials = range(1, at_least_one("n_trials", n_trials) + 1)
+    if progress:
+        from tqdm.auto import tqdm
+
+        trials = tqdm(trials, unit="trial")
+    for _ in trials:
+        try:
+            config = searcher.suggest()
+        except StopIteration:
+            break
+        score, status, message = math.nan, "failed", ""
+        start = time.perf_counter()
+        try:
+            score = float(task.evaluate(config))
+        except TimeoutError as error:
+            status, message = "timeout", str(error)
+        except Exception as error:  # one bad evaluation must not end the search
+            message = f"{type(error).__name__}: {error}"
+        seconds = time.perf_counter() - start
+        if math.isfinite(score):
+            status, incumbent = "ok", incumbent if incumbent >= score else score
+        elif not message:
+            score, message = math.nan, f"the score is {score}"
+        searcher.update(config, score)
+        rows.append((config, score, seconds, status, message, incumbent))
+        if progress:
+            trials.set_postfix(incumbent=f"{incumbent:.4g}")
+    columns = ["config", "score", "seconds", "status", "message", "incumbent"]
+    index = pd.RangeIndex(1, len(rows) + 1, name="trial")
+    return pd.DataFrame(rows, columns=columns, index=index)

@@ -1,0 +1,221 @@
+"""Tasks: what a search optimises. A task has a space, and ``evaluate(config) -> float``.
+
+A live task cross-validates a learner on a dataset. The folds are fixed by a seed, so that two
+configurations are always compared on the same rows. Higher scores are better.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+import warnings
+from collections.abc import Mapping
+from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
+from joblib.externals.loky.backend import get_context
+from joblib.externals.loky.process_executor import ProcessPoolExecutor
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import get_scorer
+from sklearn.model_selection import StratifiedKFold
+from threadpoolctl import ThreadpoolController
+
+from metahpo_lite.datasets import Dataset, load_dataset
+from metahpo_lite.learners import Learner, get_learner
+from metahpo_lite.spaces import SearchSpace
+
+METRICS = ("balanced_accuracy", "neg_log_loss")  # scikit-learn's names; higher is better
+
+
+@dataclass(eq=False)
+class LiveTask:
+    """Cross-validation of a learner on a dataset, as a function of the configuration.
+
+    Parameters
+    ----------
+    dataset : Dataset or str
+        The table, or its name for `load_dataset`.
+    learner : Learner or str
+        The model, or its name for `get_learner`.
+    metric : {"balanced_accuracy", "neg_log_loss"}
+        The score of a fold: the mean of the recalls of all classes, in [0, 1]; or minus the log
+        loss in nats, at most 0.
+    folds : int
+        How many stratified folds; every class needs as many rows.
+    seed : int
+        Fixes the rows, the folds, and what is random in the model.
+    max_rows : int or None
+        Larger tables are represented by so many of their rows, drawn class by class.
+    time_limit : float, optional
+        Seconds after which an evaluation is stopped. It then runs in a process of its own, which
+        is killed, so that the limit holds inside compiled code too.
+
+    Attributes
+    ----------
+    name : str
+        The name of the dataset.
+    space : SearchSpace
+        The learner's.
+
+    Raises
+    ------
+    KeyError
+        If there is no dataset or learner of that name.
+    ValueError
+        If an argument is outside its range, or a class has fewer rows than there are folds.
+
+    Examples
+    --------
+    >>> task = LiveTask("iris", "svc")
+    >>> task.evaluate(task.learner.default) > 0.9
+    True
+    """
+
+    dataset: Dataset | str
+    learner: Learner | str
+    metric: str = "balanced_accuracy"
+    folds: int = 3
+    seed: int = 0
+    max_rows: int | None = 2000
+    time_limit: float | None = None
+    name: str = field(init=False)
+    space: SearchSpace = field(init=False, repr=False)
+
+    def __post_init__(self):
+        if isinstance(self.dataset, str):
+            self.dataset = load_dataset(self.dataset)
+        if isinstance(self.learner, str):
+            self.learner = get_learner(self.learner)
+        self.name, self.space = self.dataset.name, self.learner.space
+        if self.metric not in METRICS:
+            raise ValueError(f"metric: got {self.metric!r}, accepted is one of {METRICS}")
+        if self.folds < 2:
+            raise ValueError(f"folds: got {self.folds!r}, accepted is 2 or more")
+        if self.max_rows is not None and self.max_rows < 1:
+            raise ValueError(f"max_rows: got {self.max_rows!r}, accepted is 1 or more, or None")
+        if self.time_limit is not None and not self.time_limit > 0:
+            raise ValueError(f"time_limit: got {self.time_limit!r}, accepted is above 0, or None")
+        counts = self.dataset.y.value_counts()
+        if counts.min() < self.folds:
+            raise ValueError(
+                f"folds: got {self.folds}, but class {counts.idxmin()!r} of {self.name!r} has "
+                f"{counts.min()} rows; accepted is at most as many folds as rows in every class"
+            )
+        self._key = uuid.uuid4().hex  # tells tasks apart in the process that a limit needs
+
+    def evaluate(self, config: Mapping[str, Any]) -> float:
+        """Return the mean score over the folds.
+
+        Raises
+        ------
+        KeyError, ValueError
+            If the configuration is not valid.
+        TimeoutError
+            If `time_limit` is over.
+        """
+        return float(self.evaluate_folds(config).mean())
+
+    def evaluate_folds(self, config: Mapping[str, Any]) -> np.ndarray:
+        """Return the score of each fold, shape ``(folds,)``; raises as `evaluate`."""
+        config = self.space.check(config)
+        if self.time_limit is None:
+            return _score_folds(self, config)
+        return _score_folds_in_time(self, config)
+
+    @cached_property
+    def splits(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Row numbers of the training and the test part of each fold."""
+        y = self.dataset.y.to_numpy()
+        rows = _sample_rows(y, self.max_rows, self.folds, np.random.default_rng(self.seed))
+        kfold = StratifiedKFold(self.folds, shuffle=True, random_state=self.seed)
+        return [(rows[train], rows[test]) for train, test in kfold.split(rows, y[rows])]
+
+    @cached_property
+    def prepared(self) -> list[tuple[Any, np.ndarray, Any, np.ndarray]]:
+        """``(X_train, y_train, X_test, y_test)`` of each fold, preprocessed.
+
+        Preprocessing does not depend on the configuration, so it is done once: fitted on the
+        training part of the fold alone, as in the whole pipeline.
+        """
+        X, y = self.dataset.X, self.dataset.y.to_numpy()
+        folds = []
+        for train, test in self.splits:
+            preprocess = self.learner.preprocess()
+            X_train = preprocess.fit_transform(X.iloc[train], y[train])
+            folds.append((X_train, y[train], preprocess.transform(X.iloc[test]), y[test]))
+        return folds
+
+
+def _sample_rows(y: np.ndarray, max_rows: int | None, at_least: int, rng) -> np.ndarray:
+    """Draw about `max_rows` row numbers, class by class, and some of every class."""
+    if max_rows is None or len(y) <= max_rows:
+        return np.arange(len(y))
+    kept = []
+    for label in np.unique(y):
+        rows = np.flatnonzero(y == label)
+        n = max(round(len(rows) * max_rows / len(y)), min(at_least, len(rows)))
+        kept.append(rng.choice(rows, n, replace=False))
+    return np.sort(np.concatenate(kept))
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def _score_folds(task: LiveTask, config: Mapping[str, Any]) -> np.ndarray:
+    """Fit and score the model on each fold."""
+    scorer = get_scorer(task.metric)
+    scores = []
+    # One thread: the same sums on every machine; parallel work is for whole evaluations.
+    with _threads().limit(limits=1), warnings.catch_warnings():
+        # The learners' limits on steps and epochs are part of the learner.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for X_train, y_train, X_test, y_test in task.prepared:
+            model = task.learner.model(config, task.seed)
+            if task.metric == "neg_log_loss" and not hasattr(model, "predict_proba"):
+                model = CalibratedClassifierCV(model, cv=task.folds, ensemble=False)
+            scores.append(scorer(model.fit(X_train, y_train), X_test, y_test))
+    return np.array(scores)
+
+
+# ---------------------------------------------------------------------- a limit that holds
+
+_mine = threading.local()  # .worker: this thread's process; .key: the task that it holds
+_held: dict[str, LiveTask] = {}  # in that process: the task, sent once for all evaluations
+
+
+def _hold(key: str, task: LiveTask) -> None:
+    _held.clear()
+    _held[key] = task
+    _ = task.prepared  # not part of the time that is limited
+
+
+def _score_held(key: str, config: Mapping[str, Any]) -> np.ndarray:
+    return _score_folds(_held[key], config)
+
+
+def _score_folds_in_time(task: LiveTask, config: Mapping[str, Any]) -> np.ndarray:
+    """`_score_folds` in another process, which is killed when the time is over."""
+    try:
+        if getattr(_mine, "worker", None) is None:
+            _mine.worker = ProcessPoolExecutor(max_workers=1, context=get_context("loky"))
+        if getattr(_mine, "key", None) != task._key:
+            _mine.worker.submit(_hold, task._key, task).result()
+            _mine.key = task._key
+        return _mine.worker.submit(_score_held, task._key, config).result(task.time_limit)
+    except BaseException as error:  # Ctrl-C too must not leave it running
+        lost = isinstance(error, (FutureTimeout, BrokenProcessPool))
+        if lost or not isinstance(error, Exception):
+            worker, _mine.worker, _mine.key = _mine.worker, None, None
+            worker.shutdown(wait=True, kill_workers=True)
+        if isinstance(error, FutureTimeout):
+            raise TimeoutError(f"stopped after {task.time_limit:g} s") from None
+        if isinstance(error, BrokenProcessPool):
+            raise RuntimeError("the process of the evaluation died (out of memory?)") from error
+        raise
