@@ -1,0 +1,128 @@
+"""Figures that lessons share: one style, one colour a method, and a sentence under each."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# A method has the same colour, line and marker in all lessons. Colours: Okabe and Ito (2008), told
+# apart with any colour vision; lines and markers tell them apart in grey.
+STYLES = {
+    "random": {"color": "#000000", "linestyle": "-", "marker": "o"},
+    "grid": {"color": "#E69F00", "linestyle": "--", "marker": "s"},
+    "random, twice the budget": {"color": "#56B4E9", "linestyle": ":", "marker": "^"},
+}
+
+plt.rcParams.update(
+    {
+        "figure.figsize": (6.4, 3.6),
+        "figure.dpi": 100,
+        "figure.constrained_layout.use": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlelocation": "left",
+        "axes.titlesize": "medium",
+        "image.cmap": "cividis",  # even in grey, and with any colour vision
+    }
+)
+
+
+def show(figure: Figure, text: str) -> None:
+    """Display a figure, and under it the sentence that says what to see in it.
+
+    The sentence is also the figure's alternative text, for those who do not see the figure.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        It is closed afterwards, so that it is not shown twice.
+    text : str
+        What to see: one or two sentences, with numbers taken from the values that are drawn.
+
+    Raises
+    ------
+    ValueError
+        If there is no text.
+    """
+    from IPython.display import Image, Markdown, display
+
+    if not text.strip():
+        raise ValueError("text: got nothing, accepted is a sentence that says what to see")
+    png = io.BytesIO()
+    figure.savefig(png, format="png", metadata={"Software": None})  # the same bytes at each run
+    plt.close(figure)
+    display(Image(png.getvalue(), alt=text))
+    display(Markdown(text))
+
+
+def label_lines(axes: Axes) -> None:
+    """Write each line's label beside its right end, instead of a legend.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        With labelled lines. Labels keep a distance of a line of text from each other.
+    """
+    lines = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
+    to_pixels, to_data = axes.transData.transform, axes.transData.inverted().transform
+    gap = 1.3 * plt.rcParams["font.size"] * axes.figure.dpi / 72
+    below = -np.inf
+    for line in sorted(lines, key=lambda line: line.get_ydata()[-1]):
+        x, y = to_pixels((line.get_xdata()[-1], line.get_ydata()[-1]))
+        below = max(y, below + gap)
+        axes.annotate(
+            line.get_label(),
+            to_data((x, below)),
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
+            color=line.get_color(),
+            annotation_clip=False,
+        )
+
+
+def plot_race(
+    axes: Axes, name: str, mean: np.ndarray, low: np.ndarray, high: np.ndarray, every: int = 5
+) -> None:
+    """Draw one method's line in the race: normalised regret by trial, with its band.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    name : str
+        The method; known ones (`STYLES`) look the same in all lessons.
+    mean, low, high : arrays of shape (n_trials,)
+        As `bootstrap_interval` returns them.
+    every : int
+        A marker at every so many trials.
+    """
+    trials = np.arange(1, len(mean) + 1)
+    style = STYLES.get(name, {"linestyle": "-.", "marker": "d"})
+    (line,) = axes.plot(trials, mean, label=name, markevery=every, markersize=5, **style)
+    axes.fill_between(trials, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+    axes.set(xlabel="trial", ylabel="normalised regret (0 = best)", ylim=(0, None))
+
+
+def plot_landscape(
+    axes: Axes, x: Sequence[float], y: Sequence[float], scores: np.ndarray, title: str
+) -> None:
+    """Draw scores over two hyperparameters on log scales, with the best marked.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    x, y : sequences of length n_x and n_y
+        The levels of the two hyperparameters, rising.
+    scores : array of shape (n_y, n_x)
+    title : str
+    """
+    image = axes.pcolormesh(x, y, scores, shading="nearest")
+    row, column = np.unravel_index(np.nanargmax(scores), scores.shape)
+    axes.plot(x[column], y[row], "*", markersize=14, color="white", markeredgecolor="black")
+    axes.set(xscale="log", yscale="log", title=title)
+    axes.figure.colorbar(image, ax=axes)
