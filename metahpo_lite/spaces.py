@@ -361,8 +361,9 @@ class SearchSpace:
         """Build the finest full grid with at most `budget` configurations.
 
         Every hyperparameter starts with one level (the middle, or the first choice); levels are
-        added to the hyperparameter with the fewest, as long as the grid fits. Levels are evenly
-        spaced in the unit cube, both ends included; inactive hyperparameters take no levels.
+        added to the hyperparameter with the fewest, as long as the grid fits. A level sits in
+        the middle of its share of the unit interval: three levels at 1/6, 1/2 and 5/6. Inactive
+        hyperparameters take no levels.
 
         Raises
         ------
@@ -563,13 +564,12 @@ def _is_active(h: Hyperparameter, config: Mapping[str, Any]) -> bool:
 
 
 def _levels(h: Hyperparameter, n: int) -> list:
-    """The values of `n` grid levels, evenly spaced in the unit interval."""
+    """The values of `n` grid levels, each in the middle of its share of the unit interval."""
     if isinstance(h, Categorical):
         return list(h.choices[:n])
-    if n == 1:
-        return [h.decode(0.5)]
-    for steps in itertools.count(n):  # on a log scale, neighbouring levels may be one integer
-        values = list(dict.fromkeys(h.decode(u) for u in np.linspace(0, 1, steps).tolist()))
+    for shares in itertools.count(n):  # on a log scale, neighbouring levels may be one integer
+        values = [h.decode((i + 0.5) / shares) for i in range(shares)]
+        values = list(dict.fromkeys(values))
         if isinstance(h, Float) or len(values) >= n:
             return values
 

@@ -245,8 +245,8 @@ def test_grid_by_hand():
     assert two.grid(1) == [{"x": 0.5, "y": 10.0}]
     grid = two.grid(11)  # 3 x 3: neither 3 x 4 nor 4 x 3 fits
     assert len(grid) == 9
-    assert {c["x"] for c in grid} == {0, 0.5, 1}
-    assert sorted({c["y"] for c in grid}) == pytest.approx([1, 10, 100])
+    assert sorted({c["x"] for c in grid}) == pytest.approx([1 / 6, 1 / 2, 5 / 6])
+    assert sorted({c["y"] for c in grid}) == pytest.approx([10 ** (1 / 3), 10, 10 ** (5 / 3)])
     # an inactive hyperparameter takes no levels: 1 linear x C + rbf x C x gamma
     conditional = SearchSpace(example().hyperparameters[:3])
     grid = conditional.grid(12)
