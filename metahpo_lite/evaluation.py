@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
+
+from metahpo_lite.spaces import at_least_one
 
 
 def normalised_regret(incumbents: np.ndarray, best: float, worst: float) -> np.ndarray:
@@ -70,18 +73,24 @@ def bootstrap_interval(
     Raises
     ------
     ValueError
-        If there is no task, a value is NaN, or there are not as many families as tasks.
+        If there is no task, a value is not finite, there are not as many families as tasks, or
+        `level` or `draws` is out of range.
     """
-    values = np.asarray(values, dtype=float)
-    if not values.size or np.isnan(values).any():
-        raise ValueError("values: got none or NaN, accepted is one number or curve for every task")
-    if len(families) != len(values):
+    values, families = np.asarray(values, dtype=float), np.asarray(families, object)
+    if values.ndim not in (1, 2) or not values.size or not np.isfinite(values).all():
         raise ValueError(
-            f"families: got {len(families)}, accepted is one for each of {len(values)} tasks"
+            f"values: got shape {values.shape}, {np.sum(~np.isfinite(values))} NaN or infinite; "
+            "accepted is a finite number, or a curve of them, for every task"
+        )
+    if families.shape != values.shape[:1] or pd.isna(families).any():
+        raise ValueError(
+            f"families: got shape {families.shape}, {np.sum(pd.isna(families))} missing; "
+            f"accepted is one for each of {len(values)} tasks"
         )
     if not 0 < level < 1:
         raise ValueError(f"level: got {level!r}, accepted is between 0 and 1")
-    _, family = np.unique(np.asarray(families, dtype=str), return_inverse=True)
+    at_least_one("draws", draws)
+    _, family = np.unique(families.astype(str), return_inverse=True)
     sums = np.stack([values[family == f].sum(axis=0) for f in range(family.max() + 1)])
     sizes = np.bincount(family)
     # how often each family was drawn: (draws, n_families)

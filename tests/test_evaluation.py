@@ -1,0 +1,215 @@
+"""What a user relies on in the statistics: regret between 0 and 1, intervals that cover."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from metahpo_lite.evaluation import bootstrap_interval, normalised_regret
+
+SAME = settings(max_examples=50, deadline=None, derandomize=True)  # the same examples each time
+numbers = st.floats(-1e6, 1e6, allow_nan=False)
+scores = st.lists(numbers, min_size=1, max_size=20)
+
+
+@st.composite
+def pools(draw):
+    """The best score, the worst, and incumbents between them."""
+    worst = draw(st.floats(-1e3, 1e3))
+    best = worst + draw(st.floats(1e-3, 1e3))
+    return best, worst, np.array(draw(st.lists(st.floats(worst, best), min_size=1, max_size=20)))
+
+
+# ------------------------------------------------------------------ normalised regret
+
+
+@given(pools())
+@SAME
+def test_regret_is_0_at_the_best_and_1_at_the_worst(pool):
+    best, worst, incumbents = pool
+    assert normalised_regret([best, worst], best, worst).tolist() == [0, 1]
+    regret = normalised_regret(incumbents, best, worst)
+    assert regret.shape == incumbents.shape
+    assert ((regret >= 0) & (regret <= 1)).all()
+
+
+@given(pools(), st.floats(0.1, 10), st.floats(-100, 100))
+@SAME
+def test_regret_does_not_depend_on_the_unit_of_the_score(pool, scale, shift):
+    best, worst, incumbents = pool
+    moved = normalised_regret(
+        scale * incumbents + shift, scale * best + shift, scale * worst + shift
+    )
+    np.testing.assert_allclose(moved, normalised_regret(incumbents, best, worst), atol=1e-6)
+
+
+@given(pools())
+@SAME
+def test_regret_falls_as_the_incumbent_rises(pool):
+    best, worst, incumbents = pool
+    regret = normalised_regret(np.maximum.accumulate(incumbents), best, worst)
+    assert (np.diff(regret) <= 0).all()
+    assert normalised_regret(best + 1, best, worst) < 0  # better than what was known
+
+
+@given(pools(), st.integers(0, 5))
+@SAME
+def test_regret_before_the_first_success_is_that_of_the_worst(pool, failures):
+    best, worst, incumbents = pool
+    late = normalised_regret([np.nan] * failures + list(incumbents), best, worst)
+    assert (late[:failures] == 1).all()
+    np.testing.assert_array_equal(late[failures:], normalised_regret(incumbents, best, worst))
+
+
+def test_regret_takes_any_shape_and_leaves_its_argument_alone():
+    incumbents = np.array([[0.5, np.nan], [1.0, 0.0]])
+    before = incumbents.copy()
+    assert normalised_regret(incumbents, 1, 0).tolist() == [[0.5, 1.0], [0.0, 1.0]]
+    np.testing.assert_array_equal(incumbents, before)
+    assert normalised_regret(0.25, 1, 0) == 0.75
+    assert normalised_regret(pd.Series([0.25]), 1, 0).tolist() == [0.75]
+
+
+@pytest.mark.parametrize(
+    ("best", "worst"), [(0, 1), (1, 1), (np.nan, 0), (1, np.nan), (np.inf, 0), (1, -np.inf)]
+)
+def test_regret_refuses_a_best_that_is_not_above_the_worst(best, worst):
+    with pytest.raises(ValueError, match=r"best, worst: got .* accepted are finite numbers"):
+        normalised_regret([0.5], best, worst)
+
+
+# ------------------------------------------------------------------ bootstrap intervals
+
+
+def interval(values, families, seed=0, **options):
+    return bootstrap_interval(values, families, np.random.default_rng(seed), **options)
+
+
+@given(scores, st.data())
+@SAME
+def test_mean_is_exact_and_the_interval_in_order(values, data):
+    names = st.lists(st.sampled_from("abc"), min_size=len(values), max_size=len(values))
+    mean, low, high = interval(values, data.draw(names), draws=200)
+    assert mean == np.mean(values)
+    assert low <= high
+    slack = 1e-9 * max(map(abs, values), default=1)
+    assert min(values) - slack <= low
+    assert high <= max(values) + slack
+
+
+def test_interval_shrinks_with_the_root_of_the_number_of_families():
+    values = np.tile(np.random.default_rng(1).normal(size=100), 16)
+    widths = {}
+    for n in (100, 1600):
+        _, low, high = interval(values[:n], range(n))
+        widths[n] = high - low
+        assert widths[n] == pytest.approx(2 * 1.96 * values[:n].std() / np.sqrt(n), rel=0.1)
+    assert widths[100] / widths[1600] == pytest.approx(4, rel=0.1)
+
+
+def test_one_family_says_nothing_about_others():
+    mean, low, high = interval([1.0, 2.0, 4.0], ["a", "a", "a"])
+    assert mean == pytest.approx(7 / 3, abs=1e-12)
+    assert low == pytest.approx(mean, abs=1e-12)
+    assert high == pytest.approx(mean, abs=1e-12)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.95])
+def test_families_of_one_task_are_the_usual_bootstrap(level):
+    values = np.random.default_rng(2).exponential(size=40)
+    theirs = stats.bootstrap(
+        (values,),
+        np.mean,
+        confidence_level=level,
+        n_resamples=20_000,
+        method="percentile",
+        random_state=np.random.default_rng(3),
+    ).confidence_interval
+    _, low, high = interval(values, range(40), level=level, draws=20_000)
+    error = 4 * values.std() / np.sqrt(40) / np.sqrt(20_000 * (1 - level) / 2)
+    assert low == pytest.approx(theirs.low, abs=2 * error)
+    assert high == pytest.approx(theirs.high, abs=2 * error)
+
+
+def test_copies_of_a_task_within_its_family_add_no_certainty():
+    values = np.random.default_rng(4).normal(size=30)
+    once = interval(values, range(30))
+    thrice = interval(np.repeat(values, 3), np.repeat(range(30), 3))
+    np.testing.assert_allclose(once, thrice, atol=1e-12)
+    naive = interval(np.repeat(values, 3), range(90))
+    assert naive[2] - naive[1] < 0.7 * (once[2] - once[1])  # what ignoring the families claims
+
+
+def test_a_curve_is_its_trials_one_by_one():
+    rng = np.random.default_rng(5)
+    values, families = rng.normal(size=(25, 7)), rng.integers(0, 9, 25)
+    mean, low, high = interval(values, families)
+    assert mean.shape == low.shape == high.shape == (7,)
+    for trial in range(7):
+        np.testing.assert_allclose(
+            interval(values[:, trial], families), (mean[trial], low[trial], high[trial]), atol=1e-12
+        )
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(6)
+    covered, repeats = 0, 400
+    for _ in range(repeats):  # 30 families of 1 to 4 tasks that share an effect; the mean is 0
+        families = np.repeat(range(30), rng.integers(1, 5, 30))
+        values = rng.normal(size=30)[families] + 0.5 * rng.normal(size=len(families))
+        _, low, high = bootstrap_interval(values, families, rng, draws=500)
+        covered += low <= 0 <= high
+    assert 0.90 <= covered / repeats <= 0.98  # percentile intervals are a little short
+
+
+def test_families_may_be_of_any_kind():
+    values, names = [1.0, 2.0, 3.0, 5.0], ["a", "b", "a", "c"]
+    expected = interval(values, names)
+    categories = pd.Series(pd.Categorical(names, categories=["never", "c", "b", "a"]))
+    for families in (
+        tuple(names),
+        np.array(names),
+        np.array(names, dtype=object),
+        pd.Series(names, index=[9, 7, 7, 1]),
+        pd.Index(names),
+        categories,
+        [0, 1, 0, 2],
+    ):
+        np.testing.assert_array_equal(interval(values, families), expected)
+    np.testing.assert_array_equal(interval(pd.Series(values, index=list("wxyz")), names), expected)
+
+
+def test_the_same_seed_gives_the_same_interval():
+    values = np.random.default_rng(7).normal(size=(20, 3))
+    first, again = interval(values, range(20)), interval(values, range(20))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first[1], interval(values, range(20), seed=1)[1])
+
+
+@pytest.mark.parametrize(
+    ("argument", "values", "families", "options"),
+    [
+        ("values", [], [], {}),
+        ("values", np.empty((3, 0)), list("abc"), {}),
+        ("values", 1.0, ["a"], {}),
+        ("values", np.zeros((2, 2, 2)), ["a", "b"], {}),
+        ("values", [1.0, np.nan], ["a", "b"], {}),
+        ("values", [1.0, np.inf], ["a", "b"], {}),
+        ("families", [1.0, 2.0], ["a"], {}),
+        ("families", [1.0, 2.0], ["a", "b", "c"], {}),
+        ("families", [1.0, 2.0], "ab", {}),
+        ("families", [1.0, 2.0], ["a", None], {}),
+        ("families", [1.0, 2.0], ["a", np.nan], {}),
+        ("level", [1.0, 2.0], ["a", "b"], {"level": 0}),
+        ("level", [1.0, 2.0], ["a", "b"], {"level": 1}),
+        ("level", [1.0, 2.0], ["a", "b"], {"level": 95}),
+        ("level", [1.0, 2.0], ["a", "b"], {"level": np.nan}),
+        ("draws", [1.0, 2.0], ["a", "b"], {"draws": 0}),
+        ("draws", [1.0, 2.0], ["a", "b"], {"draws": 1.5}),
+    ],
+)
+def test_interval_refuses_what_it_cannot_average(argument, values, families, options):
+    with pytest.raises(ValueError, match=rf"^{argument}: got .*accepted is "):
+        interval(values, families, **options)
