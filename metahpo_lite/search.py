@@ -114,7 +114,7 @@ def run(searcher: Searcher, task: Any, n_trials: int, progress: bool = False) ->
         score, status, message = math.nan, "failed", ""
         start = time.perf_counter()
         try:
-            score = float(task.evaluate(config))
+            score = float(task.evaluate(dict(config)))
         except TimeoutError as error:
             status, message = "timeout", str(error)
         except Exception as error:  # one bad evaluation must not end the search
@@ -122,12 +122,13 @@ def run(searcher: Searcher, task: Any, n_trials: int, progress: bool = False) ->
         seconds = time.perf_counter() - start
         if math.isfinite(score):
             status, incumbent = "ok", incumbent if incumbent >= score else score
-        elif not message:
+        elif status == "failed" and not message:
             score, message = math.nan, f"the score is {score}"
+        rows.append((dict(config), score, seconds, status, message, incumbent))
         searcher.update(config, score)
-        rows.append((config, score, seconds, status, message, incumbent))
         if progress:
             trials.set_postfix(incumbent=f"{incumbent:.4g}")
     columns = ["config", "score", "seconds", "status", "message", "incumbent"]
     index = pd.RangeIndex(1, len(rows) + 1, name="trial")
-    return pd.DataFrame(rows, columns=columns, index=index)
+    types = {"score": float, "seconds": float, "status": str, "message": str, "incumbent": float}
+    return pd.DataFrame(rows, columns=columns, index=index).astype(types)  # without a row too
