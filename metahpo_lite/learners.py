@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -82,6 +83,42 @@ class Learner:
         return Pipeline([("preprocess", self.preprocess()), ("model", model)])
 
 
+class Table(TransformerMixin, BaseEstimator):
+    """Any table in the form of `as_table`, each column of the kind that it had when fitted.
+
+    A part of a table can look different from the whole: a column of texts without any value is as
+    good as one of numbers. A column without any value when fitted says nothing: it becomes 0.
+    """
+
+    def fit(self, X, y=None):
+        """Note the columns, which of them hold categories, and which hold nothing."""
+        table = as_table(X)
+        self.columns_ = list(table.columns)
+        self.empty_ = list(table.columns[table.isna().all()])
+        self.categories_ = set(CATEGORIES(table)) - set(self.empty_)
+        return self
+
+    def transform(self, X):
+        """Return those columns; a ValueError tells which one lacks, or holds text for numbers."""
+        check_is_fitted(self)
+        whole = as_table(X)
+        if lacking := [name for name in self.columns_ if name not in whole.columns]:
+            raise ValueError(f"X: column {lacking[0]!r} is missing; accepted: all columns of fit")
+        table = whole[self.columns_].copy()
+        for name in self.categories_ - set(CATEGORIES(table)):
+            cells = np.asarray(X, dtype=object)[:, whole.columns.get_loc(name)]
+            cells = pd.Series(cells, index=table.index).map(str, na_action="ignore")
+            table[name] = cells.astype(object).astype("category")
+        table[self.empty_] = 0.0
+        if texts := [n for n in CATEGORIES(table) if n not in self.categories_]:
+            raise ValueError(f"X: column {texts[0]!r} holds text; accepted: numbers, as in fit")
+        return table
+
+    def get_feature_names_out(self, input_features=None):
+        """Return the names of the columns."""
+        return np.array(self.columns_, dtype=object)
+
+
 class TotalVarianceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Divide all columns by one number, so that an SVC's ``gamma=1`` means ``gamma="scale"``.
 
@@ -113,7 +150,7 @@ def _dense() -> Pipeline:
         handle_unknown="infrequent_if_exist", max_categories=30, sparse_output=False
     )
     return make_pipeline(
-        FunctionTransformer(as_table),
+        Table(),
         ColumnTransformer([("numbers", numbers, NUMBERS), ("categories", categories, CATEGORIES)]),
     )
 
@@ -149,12 +186,14 @@ def _trees_table() -> Pipeline:
         encoded_missing_value=np.nan,
         max_categories=200,
     )
-    categories = make_pipeline(codes, FunctionTransformer(_as_categories))
+    categories = make_pipeline(
+        codes, FunctionTransformer(_as_categories, feature_names_out="one-to-one")
+    )
     columns = ColumnTransformer(
         [("numbers", "passthrough", NUMBERS), ("categories", categories, CATEGORIES)]
     )
     # pandas keeps the category type, by which the trees tell codes from numbers
-    return make_pipeline(FunctionTransformer(as_table), columns.set_output(transform="pandas"))
+    return make_pipeline(Table(), columns.set_output(transform="pandas"))
 
 
 def _hist_gradient_boosting(config: Config, seed: int) -> HistGradientBoostingClassifier:
@@ -267,7 +306,15 @@ LEARNERS = {
 
 
 def get_learner(name: str) -> Learner:
-    """Return the built-in learner of that name: ``svc``, ``hist_gradient_boosting`` or ``mlp``.
+    """Return a built-in learner.
+
+    Parameters
+    ----------
+    name : {"svc", "hist_gradient_boosting", "mlp"}
+
+    Returns
+    -------
+    Learner
 
     Raises
     ------
@@ -275,5 +322,5 @@ def get_learner(name: str) -> Learner:
         If there is none.
     """
     if name not in LEARNERS:
-        raise KeyError(f"learner: got {name!r}, accepted is one of {list(LEARNERS)}")
+        raise KeyError(f"name: got {name!r}, accepted is one of {list(LEARNERS)}")
     return LEARNERS[name]
