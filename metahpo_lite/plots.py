@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -60,6 +61,19 @@ def show(figure: Figure, text: str) -> None:
     display(Markdown(text))
 
 
+def say(text: str) -> None:
+    """Display a sentence, made from values, as text of the lesson.
+
+    Parameters
+    ----------
+    text : str
+        Markdown.
+    """
+    from IPython.display import Markdown, display
+
+    display(Markdown(text))
+
+
 def label_lines(axes: Axes) -> None:
     """Write each line's label beside its right end, instead of a legend.
 
@@ -108,21 +122,60 @@ def plot_race(
     axes.set(xlabel="trial", ylabel="normalised regret (0 = best)", ylim=(0, None))
 
 
-def plot_landscape(
-    axes: Axes, x: Sequence[float], y: Sequence[float], scores: np.ndarray, title: str
-) -> None:
-    """Draw scores over two hyperparameters on log scales, with the best marked.
+def plot_landscapes(
+    x: Sequence[float],
+    y: Sequence[float],
+    scores: Mapping[str, np.ndarray],
+    xlabel: str,
+    ylabel: str,
+) -> Figure:
+    """Draw the scores of several tables over two hyperparameters, with the best of each marked.
 
     Parameters
     ----------
-    axes : matplotlib.axes.Axes
     x, y : sequences of length n_x and n_y
-        The levels of the two hyperparameters, rising.
-    scores : array of shape (n_y, n_x)
-    title : str
+        The levels of the two hyperparameters, rising; both axes are logarithmic.
+    scores : dict of table name to array of shape (n_y, n_x)
+        Higher is better; each panel has a scale of its own.
+    xlabel, ylabel : str
+        The names of the two hyperparameters.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
-    image = axes.pcolormesh(x, y, scores, shading="nearest")
-    row, column = np.unravel_index(np.nanargmax(scores), scores.shape)
-    axes.plot(x[column], y[row], "*", markersize=14, color="white", markeredgecolor="black")
-    axes.set(xscale="log", yscale="log", title=title)
-    axes.figure.colorbar(image, ax=axes)
+    figure, axes = plt.subplots(1, len(scores), sharey=True, figsize=(3 * len(scores), 3))
+    for ax, (table, z) in zip(np.atleast_1d(axes), scores.items(), strict=True):
+        image = ax.pcolormesh(x, y, z, shading="nearest")
+        row, column = np.unravel_index(np.nanargmax(z), z.shape)
+        ax.plot(x[column], y[row], "*", markersize=14, color="white", markeredgecolor="black")
+        ax.set(xscale="log", yscale="log", title=table, xlabel=xlabel)
+        figure.colorbar(image, ax=ax)
+    np.atleast_1d(axes)[0].set_ylabel(ylabel)
+    return figure
+
+
+def plot_losses(runs: Mapping[Any, Mapping[str, Sequence[float]]], what: str) -> Figure:
+    """Draw training and validation loss by epoch, a panel a run.
+
+    Parameters
+    ----------
+    runs : dict of a hyperparameter's value to a Keras history (``loss`` and ``val_loss``, in nats)
+    what : str
+        The hyperparameter's name, for the titles.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        All panels share one scale, cut at three times the lowest first validation loss.
+    """
+    figure, axes = plt.subplots(1, len(runs), sharey=True, figsize=(8, 2.8))
+    top = 3 * min(losses["val_loss"][0] for losses in runs.values())
+    for ax, (value, losses) in zip(np.atleast_1d(axes), runs.items(), strict=True):
+        epochs = range(1, len(losses["loss"]) + 1)
+        ax.plot(epochs, losses["loss"], "-", color="#000000", label="training")
+        ax.plot(epochs, losses["val_loss"], "--", color="#D55E00", label="validation")
+        ax.set(title=f"{what} {value:g}", xlabel="epoch", ylim=(0, top))
+    np.atleast_1d(axes)[0].set_ylabel("loss (nats)")
+    np.atleast_1d(axes)[0].legend(frameon=False)
+    return figure

@@ -360,10 +360,10 @@ class SearchSpace:
     def grid(self, budget: int) -> list[Config]:
         """Build the finest full grid with at most `budget` configurations.
 
-        Every hyperparameter starts with one level (the middle, or the first choice); levels are
-        added to the hyperparameter with the fewest, as long as the grid fits. A level sits in
-        the middle of its share of the unit interval: three levels at 1/6, 1/2 and 5/6. Inactive
-        hyperparameters take no levels.
+        Every hyperparameter starts with one level (the middle, or the first choice). Levels are
+        added as long as the grid fits: first all choices, then to the number with the fewest. A
+        level sits in the middle of its share of the unit interval: three levels at 1/6, 1/2 and
+        5/6. Inactive hyperparameters take no levels.
 
         Raises
         ------
@@ -374,7 +374,8 @@ class SearchSpace:
         levels = {h.name: _levels(h, 1) for h in self}
         size, growing = 1, [h for h in self if h.n_values > 1]
         while growing:
-            for h in sorted(growing, key=lambda h: len(levels[h.name])):  # the coarsest first
+            growing.sort(key=lambda h: (not isinstance(h, Categorical), len(levels[h.name])))
+            for h in list(growing):
                 finer = {**levels, h.name: _levels(h, len(levels[h.name]) + 1)}
                 finer_size = self._grid_size(finer)
                 if finer_size > budget:
