@@ -6,17 +6,20 @@ configurations are always compared on the same rows. Higher scores are better.
 
 from __future__ import annotations
 
+import os
 import threading
 import uuid
 import warnings
 from collections.abc import Mapping
-from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures import wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from numbers import Integral
 from typing import Any
 
 import numpy as np
+from joblib.externals.loky import process_executor
 from joblib.externals.loky.backend import get_context
 from joblib.externals.loky.process_executor import ProcessPoolExecutor
 from sklearn.calibration import CalibratedClassifierCV
@@ -27,12 +30,12 @@ from threadpoolctl import ThreadpoolController
 
 from metahpo_lite.datasets import Dataset, load_dataset
 from metahpo_lite.learners import Learner, get_learner
-from metahpo_lite.spaces import SearchSpace
+from metahpo_lite.spaces import SearchSpace, _is_number
 
 METRICS = ("balanced_accuracy", "neg_log_loss")  # scikit-learn's names; higher is better
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, frozen=True)
 class LiveTask:
     """Cross-validation of a learner on a dataset, as a function of the configuration.
 
@@ -66,8 +69,10 @@ class LiveTask:
     ------
     KeyError
         If there is no dataset or learner of that name.
+    TypeError
+        If `dataset` or `learner` is of another type.
     ValueError
-        If an argument is outside its range, or a class has fewer rows than there are folds.
+        If another argument is outside its range, or a class has fewer rows than there are folds.
 
     Examples
     --------
@@ -87,26 +92,40 @@ class LiveTask:
     space: SearchSpace = field(init=False, repr=False)
 
     def __post_init__(self):
-        if isinstance(self.dataset, str):
-            self.dataset = load_dataset(self.dataset)
-        if isinstance(self.learner, str):
-            self.learner = get_learner(self.learner)
-        self.name, self.space = self.dataset.name, self.learner.space
+        dataset = load_dataset(self.dataset) if isinstance(self.dataset, str) else self.dataset
+        learner = get_learner(self.learner) if isinstance(self.learner, str) else self.learner
+        if not isinstance(dataset, Dataset):
+            raise TypeError(
+                f"dataset: got a {type(dataset).__name__}, accepted is a name or a Dataset; "
+                "make one with Dataset.from_frame(frame, target)"
+            )
+        if not isinstance(learner, Learner):
+            raise TypeError(
+                f"learner: got a {type(learner).__name__}, accepted is a name or a Learner"
+            )
         if self.metric not in METRICS:
             raise ValueError(f"metric: got {self.metric!r}, accepted is one of {METRICS}")
-        if self.folds < 2:
-            raise ValueError(f"folds: got {self.folds!r}, accepted is 2 or more")
-        if self.max_rows is not None and self.max_rows < 1:
-            raise ValueError(f"max_rows: got {self.max_rows!r}, accepted is 1 or more, or None")
-        if self.time_limit is not None and not self.time_limit > 0:
-            raise ValueError(f"time_limit: got {self.time_limit!r}, accepted is above 0, or None")
+        _check_whole("folds", self.folds, 2)
+        _check_whole("seed", self.seed, 0, 2**32 - 1)
+        if self.max_rows is not None:
+            _check_whole("max_rows", self.max_rows, 1, or_else=", or None")
+        limit = self.time_limit
+        if limit is not None and not (_is_number(limit) and limit > 0):
+            raise ValueError(f"time_limit: got {limit!r}, accepted is above 0, or None")
+        # A key tells tasks apart in the process that a limit needs.
+        vars(self).update(
+            dataset=dataset,
+            learner=learner,
+            name=dataset.name,
+            space=learner.space,
+            _key=uuid.uuid4().hex,
+        )
         counts = self.dataset.y.value_counts()
         if counts.min() < self.folds:
             raise ValueError(
                 f"folds: got {self.folds}, but class {counts.idxmin()!r} of {self.name!r} has "
                 f"{counts.min()} rows; accepted is at most as many folds as rows in every class"
             )
-        self._key = uuid.uuid4().hex  # tells tasks apart in the process that a limit needs
 
     def evaluate(self, config: Mapping[str, Any]) -> float:
         """Return the mean score over the folds.
@@ -151,6 +170,12 @@ class LiveTask:
         return folds
 
 
+def _check_whole(argument: str, n: Any, low: int, high: float = np.inf, or_else: str = "") -> None:
+    if not (_is_number(n) and isinstance(n, Integral) and low <= n <= high):
+        upto = f"of at least {low}" if high == np.inf else f"from {low} to {high}"
+        raise ValueError(f"{argument}: got {n!r}, accepted is a whole number {upto}{or_else}")
+
+
 def _sample_rows(y: np.ndarray, max_rows: int | None, at_least: int, rng) -> np.ndarray:
     """Draw about `max_rows` row numbers, class by class, and some of every class."""
     if max_rows is None or len(y) <= max_rows:
@@ -174,23 +199,28 @@ def _score_folds(task: LiveTask, config: Mapping[str, Any]) -> np.ndarray:
     scores = []
     # One thread: the same sums on every machine; parallel work is for whole evaluations.
     with _threads().limit(limits=1), warnings.catch_warnings():
-        # The learners' limits on steps and epochs are part of the learner.
+        # The learners' limits on steps, epochs and batches are part of the learner.
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "Got `batch_size` less than 1 or larger than")
         for X_train, y_train, X_test, y_test in task.prepared:
             model = task.learner.model(config, task.seed)
             if task.metric == "neg_log_loss" and not hasattr(model, "predict_proba"):
-                model = CalibratedClassifierCV(model, cv=task.folds, ensemble=False)
+                smallest = np.unique(y_train, return_counts=True)[1].min()
+                inner = max(2, min(task.folds, smallest))
+                model = CalibratedClassifierCV(model, cv=inner, ensemble=False)
             scores.append(scorer(model.fit(X_train, y_train), X_test, y_test))
     return np.array(scores)
 
 
 # ---------------------------------------------------------------------- a limit that holds
 
-_mine = threading.local()  # .worker: this thread's process; .key: the task that it holds
+# .worker: the process of this thread; .pid: whose child it is; .key: the task that it holds
+_mine = threading.local()
 _held: dict[str, LiveTask] = {}  # in that process: the task, sent once for all evaluations
 
 
 def _hold(key: str, task: LiveTask) -> None:
+    process_executor._USE_PSUTIL = False  # loky would replace a process that grew: without task
     _held.clear()
     _held[key] = task
     _ = task.prepared  # not part of the time that is limited
@@ -202,20 +232,27 @@ def _score_held(key: str, config: Mapping[str, Any]) -> np.ndarray:
 
 def _score_folds_in_time(task: LiveTask, config: Mapping[str, Any]) -> np.ndarray:
     """`_score_folds` in another process, which is killed when the time is over."""
+    if getattr(_mine, "pid", None) != os.getpid():  # none yet, or one of the process before a fork
+        _mine.worker = ProcessPoolExecutor(max_workers=1, context=get_context("loky"))
+        _mine.pid, _mine.key = os.getpid(), None
     try:
-        if getattr(_mine, "worker", None) is None:
-            _mine.worker = ProcessPoolExecutor(max_workers=1, context=get_context("loky"))
-        if getattr(_mine, "key", None) != task._key:
+        if _mine.key != task._key:
             _mine.worker.submit(_hold, task._key, task).result()
             _mine.key = task._key
-        return _mine.worker.submit(_score_held, task._key, config).result(task.time_limit)
-    except BaseException as error:  # Ctrl-C too must not leave it running
-        lost = isinstance(error, (FutureTimeout, BrokenProcessPool))
-        if lost or not isinstance(error, Exception):
-            worker, _mine.worker, _mine.key = _mine.worker, None, None
-            worker.shutdown(wait=True, kill_workers=True)
-        if isinstance(error, FutureTimeout):
-            raise TimeoutError(f"stopped after {task.time_limit:g} s") from None
-        if isinstance(error, BrokenProcessPool):
-            raise RuntimeError("the process of the evaluation died (out of memory?)") from error
+        scores = _mine.worker.submit(_score_held, task._key, config)
+        if wait([scores], min(task.time_limit, threading.TIMEOUT_MAX)).not_done:
+            _stop_worker()
+            raise TimeoutError(f"stopped after {task.time_limit:g} s")
+        return scores.result()
+    except BrokenProcessPool as error:
+        _stop_worker()
+        raise RuntimeError("the process of the evaluation died (out of memory?)") from error
+    except BaseException as error:
+        if not isinstance(error, Exception):  # Ctrl-C too must not leave it running
+            _stop_worker()
         raise
+
+
+def _stop_worker() -> None:
+    _mine.pid = None
+    _mine.worker.shutdown(wait=True, kill_workers=True)
