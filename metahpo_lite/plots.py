@@ -80,19 +80,20 @@ def label_lines(axes: Axes) -> None:
     Parameters
     ----------
     axes : matplotlib.axes.Axes
-        With labelled lines. Labels keep a distance of a line of text from each other.
+        With labelled lines, in its final limits. Labels keep a distance of a line of text from
+        each other.
     """
     lines = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
-    to_pixels, to_data = axes.transData.transform, axes.transData.inverted().transform
-    gap = 1.3 * plt.rcParams["font.size"] * axes.figure.dpi / 72
+    gap = 1.3 * plt.rcParams["font.size"]  # points
     below = -np.inf
     for line in sorted(lines, key=lambda line: line.get_ydata()[-1]):
-        x, y = to_pixels((line.get_xdata()[-1], line.get_ydata()[-1]))
+        end = line.get_xdata()[-1], line.get_ydata()[-1]
+        y = axes.transData.transform(end)[1] * 72 / axes.figure.dpi
         below = max(y, below + gap)
         axes.annotate(
             line.get_label(),
-            to_data((x, below)),
-            xytext=(8, 0),
+            end,
+            xytext=(8, below - y),
             textcoords="offset points",
             va="center",
             color=line.get_color(),
@@ -119,7 +120,8 @@ def plot_race(
     style = STYLES.get(name, {"linestyle": "-.", "marker": "d"})
     (line,) = axes.plot(trials, mean, label=name, markevery=every, markersize=5, **style)
     axes.fill_between(trials, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
-    axes.set(xlabel="trial", ylabel="normalised regret (0 = best)", ylim=(0, None))
+    top = max(axes.get_ylim()[1], 1.05 * np.max(high))  # of all methods, not of the first alone
+    axes.set(xlabel="trial", ylabel="normalised regret (0 = best)", ylim=(0, top))
 
 
 def plot_landscapes(

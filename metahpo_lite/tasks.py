@@ -130,12 +130,24 @@ class LiveTask:
     def evaluate(self, config: Mapping[str, Any]) -> float:
         """Return the mean score over the folds.
 
+        Parameters
+        ----------
+        config : dict
+            A valid configuration of `space`.
+
+        Returns
+        -------
+        float
+            Higher is better.
+
         Raises
         ------
         KeyError, ValueError
             If the configuration is not valid.
         TimeoutError
             If `time_limit` is over.
+        RuntimeError
+            If the process that a limit needs died.
         """
         return float(self.evaluate_folds(config).mean())
 

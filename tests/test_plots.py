@@ -1,0 +1,227 @@
+"""What a user relies on in figures: a text for those who do not see, styles that tell apart."""
+
+import base64
+import itertools
+import sys
+
+import matplotlib as mpl
+
+mpl.use("agg")
+
+import IPython.display
+import matplotlib.pyplot as plt
+import nbformat
+import numpy as np
+import pytest
+from IPython.core.formatters import DisplayFormatter
+from matplotlib.colors import to_rgb
+from nbclient import NotebookClient
+
+from metahpo_lite import plots
+from metahpo_lite.plots import STYLES, label_lines, plot_race, show
+
+TEXT = "Regret falls from 1 to 0.2 *within* 30 trials."
+DRAW = f"""
+import numpy as np
+import matplotlib.pyplot as plt
+from metahpo_lite.plots import label_lines, plot_race, show
+figure, axes = plt.subplots()
+mean = np.linspace(1, 0.2, 30)
+plot_race(axes, "random", mean, mean - 0.05, mean + 0.05)
+label_lines(axes)
+show(figure, {TEXT!r})
+"""
+
+
+@pytest.fixture(autouse=True)
+def _no_figure_left():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What is displayed, as pairs of data and metadata."""
+    found = []
+    format_ = DisplayFormatter().format
+    monkeypatch.setattr(IPython.display, "display", lambda thing: found.append(format_(thing)))
+    return found
+
+
+def race(*curves):
+    figure, axes = plt.subplots()
+    names = [*STYLES, *"vwxyz"]
+    for name, mean in zip(names, curves, strict=False):
+        plot_race(axes, name, mean, mean - 0.01, mean + 0.01)
+    return figure, axes
+
+
+# ------------------------------------------------------------------ show
+
+
+def test_a_figure_and_its_text_in_a_notebook(shown):
+    cells = [nbformat.v4.new_code_cell(source) for source in (DRAW, DRAW, "plt.get_fignums()")]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    exec(DRAW, {})
+    for cell in cells[:2]:
+        image, text = cell.outputs  # the figure is not shown a second time
+        assert image.output_type == text.output_type == "display_data"
+        assert image.metadata["image/png"]["alt"] == TEXT
+        assert text.data["text/markdown"] == TEXT
+        png = base64.b64decode(image.data["image/png"])
+        assert png.startswith(b"\x89PNG")
+        # the same bytes at each run, and in another process
+        assert png == base64.b64decode(shown[0][0]["image/png"])
+    assert cells[2].outputs[0].data["text/plain"] == "[]"
+
+
+def test_show_closes_the_figure_and_no_other(shown):
+    other, _ = plt.subplots()
+    figure, _ = plt.subplots()
+    show(figure, TEXT)
+    assert plt.get_fignums() == [other.number]
+    (image, metadata), (text, _) = shown
+    assert metadata["image/png"]["alt"] == TEXT
+    assert text["text/markdown"] == TEXT
+    assert b"matplotlib" not in base64.b64decode(image["image/png"]).lower()  # no version in it
+
+
+@pytest.mark.parametrize("text", ["", "  \n"])
+def test_a_figure_without_a_text_is_refused(shown, text):
+    figure, _ = plt.subplots()
+    with pytest.raises(ValueError, match=r"^text: got nothing, accepted is a sentence"):
+        show(figure, text)
+    assert not shown
+
+
+# ------------------------------------------------------------------ labels
+
+
+def overlaps(figure, axes):
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in axes.texts]
+    return sum(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+
+
+START = np.linspace(1, 0.2, 30)
+
+
+@pytest.mark.parametrize("step", [0, 1e-3, 0.02, 0.04, 0.3])
+def test_labels_do_not_overlap(step):
+    figure, axes = race(*(START + step * i for i in (2, 0, 1, 3)))
+    label_lines(axes)
+    assert [text.get_text() for text in axes.texts] != []
+    assert len(axes.texts) == 4
+    assert overlaps(figure, axes) == 0
+    heights = {text.get_text(): text.get_window_extent().y0 for text in axes.texts}
+    if step:  # in the order of the lines' ends
+        ends = {line.get_label(): line.get_ydata()[-1] for line in axes.get_lines()}
+        assert sorted(heights, key=heights.get) == sorted(ends, key=ends.get)
+
+
+def test_labels_do_not_overlap_when_the_layout_changes_afterwards():
+    figure, axes = race(*[START] * 5)
+    label_lines(axes)
+    axes.set_title("A claim\nof two lines", fontsize=20)
+    figure.suptitle("One more")
+    axes.set_xlabel("trial", fontsize=20)
+    assert overlaps(figure, axes) == 0
+    assert overlaps_after_zoom(figure, axes) == 0
+
+
+def overlaps_after_zoom(figure, axes):
+    axes.set_ylim(0, 5)
+    return overlaps(figure, axes)
+
+
+def test_a_single_label_stands_beside_its_line():
+    figure, axes = race(START)
+    axes.axhline(0.5)  # has no label
+    label_lines(axes)
+    figure.canvas.draw()
+    (text,) = axes.texts
+    box = text.get_window_extent()
+    x, y = axes.transData.transform((30, START[-1]))
+    assert box.x0 > x
+    assert box.y0 < y < box.y1
+    assert text.get_text() == "random"
+    assert figure.bbox.x0 <= box.x0 <= box.x1 <= figure.bbox.x1
+
+
+# ------------------------------------------------------------------ styles
+
+
+def grey(color):
+    return np.dot([0.2126, 0.7152, 0.0722], np.power(to_rgb(color), 2.2))
+
+
+def test_styles_tell_methods_apart():
+    for (one, a), (other, b) in itertools.combinations(STYLES.items(), 2):
+        pair = f"{one} and {other}"
+        assert np.abs(np.subtract(to_rgb(a["color"]), to_rgb(b["color"]))).max() > 0.2, pair
+        assert (a["linestyle"], a["marker"]) != (b["linestyle"], b["marker"]), pair
+        lighter = abs(grey(a["color"]) - grey(b["color"])) > 0.1
+        assert lighter or a["linestyle"] != b["linestyle"], pair
+    assert set(STYLES) >= {"random", "grid"}
+
+
+def test_a_method_looks_the_same_in_each_race():
+    for order in ((0, 1), (1, 0)):
+        _, axes = plt.subplots()
+        for i in order:
+            name = list(STYLES)[i]
+            plot_race(axes, name, START, START, START)
+            line = axes.get_lines()[-1]
+            assert line.get_color() == STYLES[name]["color"]
+            assert line.get_marker() == STYLES[name]["marker"]
+            assert line.get_linestyle() == STYLES[name]["linestyle"]
+
+
+def test_methods_without_a_style_are_told_apart_too():
+    _, axes = plt.subplots()
+    for name in "xyz":
+        plot_race(axes, name, START, START, START)
+    assert len({line.get_color() for line in axes.get_lines()}) == 3
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_race_shows_all_of_every_line(order):
+    curves = [np.linspace(0.2, 0.1, 9), np.linspace(1, 0.3, 9)][::order]
+    figure, axes = race(*curves)
+    figure.canvas.draw()
+    bottom, top = axes.get_ylim()
+    assert bottom == 0
+    assert 1.01 <= top < 1.2
+    assert axes.get_lines()[0].get_xdata().tolist() == list(range(1, 10))  # trials count from 1
+    assert axes.get_xlabel() == "trial"
+
+
+def test_landscapes_mark_the_best():
+    scores = {"one": np.array([[0.1, 0.9, 0.3], [0.2, np.nan, 0.1]]), "two": np.eye(2, 3)[::-1]}
+    figure = plots.plot_landscapes([0.1, 1, 10], [1, 100], scores, "C", "gamma")
+    figure.canvas.draw()
+    panels = [axes for axes in figure.axes if axes.get_title("left")]
+    assert [axes.get_title("left") for axes in panels] == ["one", "two"]
+    stars = [tuple(float(v[0]) for v in axes.get_lines()[0].get_data()) for axes in panels]
+    assert stars[0] == (1, 1)
+    assert panels[0].get_ylabel() == "gamma"
+    assert panels[0].get_xlabel() == panels[1].get_xlabel() == "C"
+
+
+def test_losses_of_one_run_and_of_two():
+    run = {"loss": [1.0, 0.5], "val_loss": [1.1, 0.8]}
+    for runs in ({0.1: run}, {0.1: run, 0.001: run}):
+        figure = plots.plot_losses(runs, "learning rate")
+        figure.canvas.draw()
+        titles = [axes.get_title("left") for axes in figure.axes]
+        assert titles == [f"learning rate {value:g}" for value in runs]
+        for axes in figure.axes:
+            styles = {line.get_linestyle() for line in axes.get_lines()}
+            assert styles == {"-", "--"}
+
+
+def test_the_text_of_a_lesson(shown):
+    plots.say("**1** of 2")
+    assert shown[0][0]["text/markdown"] == "**1** of 2"
+    assert "matplotlib.pyplot" in sys.modules
