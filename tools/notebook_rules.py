@@ -16,7 +16,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 RULES = []
 # None: an unknown magic passes under nbval, and a lesson's cells are plain Python elsewhere too
 MAGICS_ALLOWED = set()
-CELL_LINES, COLUMNS, LESSON_LINES, MEGABYTES = 12, 79, 110, 1.5
+CELL_LINES, COLUMNS, LESSON_LINES, MEGABYTES = 12, 79, 120, 1.5
 BLOCK = r"<!-- (navigation|time) -->.*?<!-- /\1 -->"
 FENCE = re.compile(r"^ {0,3}(```|~~~).*?(?:^ {0,3}\1[`~]*\s*$|\Z)", re.M | re.S)
 
