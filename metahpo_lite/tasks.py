@@ -15,7 +15,7 @@ from concurrent.futures import wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ from threadpoolctl import ThreadpoolController
 
 from metahpo_lite.datasets import Dataset, load_dataset
 from metahpo_lite.learners import Learner, get_learner
-from metahpo_lite.spaces import SearchSpace, _is_number
+from metahpo_lite.spaces import SearchSpace
 
 METRICS = ("balanced_accuracy", "neg_log_loss")  # scikit-learn's names; higher is better
 
@@ -110,7 +110,7 @@ class LiveTask:
         if self.max_rows is not None:
             _check_whole("max_rows", self.max_rows, 1, or_else=", or None")
         limit = self.time_limit
-        if limit is not None and not (_is_number(limit) and limit > 0):
+        if limit is not None and not (_is_a(Real, limit) and limit > 0):
             raise ValueError(f"time_limit: got {limit!r}, accepted is above 0, or None")
         # A key tells tasks apart in the process that a limit needs.
         vars(self).update(
@@ -182,8 +182,12 @@ class LiveTask:
         return folds
 
 
+def _is_a(kind: type, value: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
 def _check_whole(argument: str, n: Any, low: int, high: float = np.inf, or_else: str = "") -> None:
-    if not (_is_number(n) and isinstance(n, Integral) and low <= n <= high):
+    if not (_is_a(Integral, n) and low <= n <= high):
         upto = f"of at least {low}" if high == np.inf else f"from {low} to {high}"
         raise ValueError(f"{argument}: got {n!r}, accepted is a whole number {upto}{or_else}")
 

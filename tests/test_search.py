@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from metahpo_lite import Categorical, Float, Int, SearchSpace
 from metahpo_lite.learners import LEARNERS
 from metahpo_lite.search import GridSearch, RandomSearch, run
-from metahpo_lite.spaces import Categorical, Float, Int, SearchSpace
 
 SPACE = SearchSpace([Float("x", 0, 1)])
 COLUMNS = ["config", "score", "seconds", "status", "message", "incumbent"]

@@ -29,10 +29,10 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import threadpool_limits
 
+from metahpo_lite import Categorical, Float, SearchSpace
 from metahpo_lite.datasets import Dataset, load_dataset
 from metahpo_lite.learners import LEARNERS, Learner
 from metahpo_lite.search import RandomSearch, run
-from metahpo_lite.spaces import Categorical, Float, SearchSpace
 from metahpo_lite.tasks import LiveTask
 
 SVC, TREES = LEARNERS["svc"], LEARNERS["hist_gradient_boosting"]
