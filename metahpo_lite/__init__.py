@@ -7,7 +7,9 @@ A module is loaded when one of its names is first used, so that importing the pa
 from importlib import import_module
 
 _NAMES = {
-    "spaces": ["Float", "Int", "Categorical", "SearchSpace"],  # lessons 01, 02
+    "hyperparameters": ["Float", "Int", "Categorical"],  # lesson 01
+    "spaces": ["SearchSpace"],  # lessons 01, 02
+    "catalogue": [],  # not needed in a lesson: how each real table is read
     "datasets": ["Dataset", "list_datasets", "load_dataset"],  # lesson 01
     "learners": ["Learner", "get_learner"],  # lesson 01
     "tasks": ["LiveTask"],  # lesson 01

@@ -29,7 +29,8 @@ from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from metahpo_lite.datasets import as_table
-from metahpo_lite.spaces import Categorical, Config, Float, Int, SearchSpace
+from metahpo_lite.hyperparameters import Categorical, Float, Int
+from metahpo_lite.spaces import Config, SearchSpace
 
 NUMBERS = make_column_selector(dtype_include="number")
 CATEGORIES = make_column_selector(dtype_include="category")

