@@ -136,9 +136,9 @@ def plot_landscapes(
     Parameters
     ----------
     x, y : sequences of length n_x and n_y
-        The levels of the two hyperparameters, rising; both axes are logarithmic.
+        The levels of the two hyperparameters, in equal factors, rising; both axes are logarithmic.
     scores : dict of table name to array of shape (n_y, n_x)
-        Higher is better; each panel has a scale of its own.
+        Balanced accuracy, higher is better; each panel has a scale of its own.
     xlabel, ylabel : str
         The names of the two hyperparameters.
 
@@ -148,16 +148,27 @@ def plot_landscapes(
     """
     figure, axes = plt.subplots(1, len(scores), sharey=True, figsize=(3 * len(scores), 3))
     for ax, (table, z) in zip(np.atleast_1d(axes), scores.items(), strict=True):
-        image = ax.pcolormesh(x, y, z, shading="nearest")
+        image = ax.pcolormesh(_edges(x), _edges(y), z)
         row, column = np.unravel_index(np.nanargmax(z), z.shape)
         ax.plot(x[column], y[row], "*", markersize=14, color="white", markeredgecolor="black")
         ax.set(xscale="log", yscale="log", title=table, xlabel=xlabel)
-        figure.colorbar(image, ax=ax)
+        ax.minorticks_off()
+        bar = figure.colorbar(image, ax=ax)
+    bar.set_label("balanced accuracy")
     np.atleast_1d(axes)[0].set_ylabel(ylabel)
     return figure
 
 
-def plot_losses(runs: Mapping[Any, Mapping[str, Sequence[float]]], what: str) -> Figure:
+def _edges(levels: Sequence[float]) -> np.ndarray:
+    """Borders halfway between neighbouring levels, on a log scale."""
+    logs = np.log(levels)
+    steps = np.diff(logs)[[0, *range(len(logs) - 1), -1]] / 2
+    return np.exp(np.append(logs - steps[:-1], logs[-1] + steps[-1]))
+
+
+def plot_losses(
+    runs: Mapping[Any, Mapping[str, Sequence[float]]], what: str, ignorant: float
+) -> Figure:
     """Draw training and validation loss by epoch, a panel a run.
 
     Parameters
@@ -165,19 +176,23 @@ def plot_losses(runs: Mapping[Any, Mapping[str, Sequence[float]]], what: str) ->
     runs : dict of a hyperparameter's value to a Keras history (``loss`` and ``val_loss``, in nats)
     what : str
         The hyperparameter's name, for the titles.
+    ignorant : float
+        The loss, in nats, of a model that ignores its inputs: a dotted line.
 
     Returns
     -------
     matplotlib.figure.Figure
-        All panels share one scale, cut at three times the lowest first validation loss.
+        All panels share one scale, cut at twice the loss of ignorance; a dot marks the lowest
+        validation loss.
     """
-    figure, axes = plt.subplots(1, len(runs), sharey=True, figsize=(8, 2.8))
-    top = 3 * min(losses["val_loss"][0] for losses in runs.values())
-    for ax, (value, losses) in zip(np.atleast_1d(axes), runs.items(), strict=True):
-        epochs = range(1, len(losses["loss"]) + 1)
+    figure, axes = plt.subplots(1, len(runs), sharey=True, figsize=(8, 2.8), squeeze=False)
+    for ax, (value, losses) in zip(axes[0], runs.items(), strict=True):
+        epochs, validation = np.arange(1, len(losses["loss"]) + 1), losses["val_loss"]
+        ax.axhline(ignorant, color="grey", linestyle=":", label="ignores the table")
         ax.plot(epochs, losses["loss"], "-", color="#000000", label="training")
-        ax.plot(epochs, losses["val_loss"], "--", color="#D55E00", label="validation")
-        ax.set(title=f"{what} {value:g}", xlabel="epoch", ylim=(0, top))
-    np.atleast_1d(axes)[0].set_ylabel("loss (nats)")
-    np.atleast_1d(axes)[0].legend(frameon=False)
+        ax.plot(epochs, validation, "--", color="#D55E00", label="validation")
+        ax.plot(epochs[np.argmin(validation)], min(validation), "o", color="#D55E00")
+        ax.set(title=f"{what} {value:g}", xlabel="epoch", ylim=(0, 2 * ignorant))
+    axes[0, 0].set_ylabel("loss (nats)")
+    axes[0, 0].legend(frameon=False, fontsize="small")
     return figure
