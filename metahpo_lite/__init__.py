@@ -7,6 +7,7 @@ A module is loaded when one of its names is first used, so that importing the pa
 from importlib import import_module
 
 _NAMES = {
+    "environment": ["check_environment"],  # lesson 00
     "hyperparameters": ["Float", "Int", "Categorical"],  # lesson 01
     "spaces": ["SearchSpace"],  # lessons 01, 02
     "catalogue": [],  # not needed in a lesson: how each real table is read
