@@ -15,7 +15,12 @@ _NAMES = {
     "learners": ["Learner", "get_learner"],  # lesson 01
     "tasks": ["LiveTask"],  # lesson 01
     "search": ["GridSearch", "RandomSearch", "run"],  # lesson 02
-    "evaluation": ["bootstrap_interval", "normalised_regret"],  # lesson 02
+    "evaluation": [  # lesson 02
+        "bootstrap_interval",
+        "expected_incumbent",
+        "hyperparameter_importance",
+        "normalised_regret",
+    ],
     "plots": ["show"],  # all lessons
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}

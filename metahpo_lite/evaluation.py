@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.special import gammaln
 
-from metahpo_lite.spaces import at_least_one
+from metahpo_lite.spaces import Config, SearchSpace, at_least_one
 
 
 def normalised_regret(incumbents: np.ndarray, best: float, worst: float) -> np.ndarray:
@@ -39,6 +40,88 @@ def normalised_regret(incumbents: np.ndarray, best: float, worst: float) -> np.n
         )
     incumbents = np.asarray(incumbents, dtype=float)
     return (best - np.where(np.isnan(incumbents), worst, incumbents)) / (best - worst)
+
+
+def expected_incumbent(scores: np.ndarray) -> np.ndarray:
+    """Average the best score so far over all orders in which the trials could have been run.
+
+    The exact expectation of random search without replacement: the i-th best of N scores is the
+    best of t draws with probability C(N - i, t - 1) / C(N, t).
+
+    Parameters
+    ----------
+    scores : array of shape (n_trials,)
+        The scores of a search that did not learn; NaN where a trial failed.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_trials,)
+        Expected incumbent after 1, 2, ..., n_trials trials. A failed trial counts as the worst.
+
+    Raises
+    ------
+    ValueError
+        If the scores are not one-dimensional, or all are NaN.
+    """
+    scores = np.asarray(scores, dtype=float)
+    if scores.ndim != 1 or not np.isfinite(scores).any() or np.isinf(scores).any():
+        raise ValueError("scores: got none, infinity or a table, accepted is one row of scores")
+    ranked = np.sort(np.where(np.isnan(scores), np.nanmin(scores), scores))[::-1]
+    n = len(ranked)
+    i, t = np.arange(1, n + 1)[:, None], np.arange(1, n + 1)
+    with np.errstate(invalid="ignore"):
+        chances = np.exp(_log_choose(n - i, t - 1) - _log_choose(n, t))  # (n_scores, n_trials)
+    return ranked @ np.where(t - 1 <= n - i, chances, 0.0)
+
+
+def _log_choose(n: np.ndarray, k: np.ndarray) -> np.ndarray:
+    """Logarithm of the number of ways to choose k of n; of no meaning where k > n."""
+    return gammaln(n + 1) - gammaln(k + 1) - gammaln(np.maximum(n - k, 0) + 1)
+
+
+def hyperparameter_importance(
+    space: SearchSpace, configs: Sequence[Config], scores: np.ndarray, seed: int = 0
+) -> np.ndarray:
+    """Estimate how much of the differences in score each hyperparameter makes.
+
+    The permutation importance (Breiman, 2001) of a forest of extremely randomised trees that
+    predicts the score from the point of the unit cube.
+
+    Parameters
+    ----------
+    space : SearchSpace
+    configs : sequence of n dicts
+        Configurations that cover the space, as those of a random search.
+    scores : array of shape (n,)
+        NaN where a trial failed; such trials are left out.
+    seed : int
+        Fixes the forest and the permutations.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_hyperparameters,)
+        Shares that sum to 1, in the order of the space; all 0 if the scores do not differ. A
+        hyperparameter that is rarely active has a small share, whatever it does when it is.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many scores as configurations, or fewer than 10 that are not NaN.
+    """
+    from sklearn.ensemble import ExtraTreesRegressor
+    from sklearn.inspection import permutation_importance
+
+    scores = np.asarray(scores, dtype=float)
+    known = np.isfinite(scores)
+    if len(configs) != len(scores) or known.sum() < 10:
+        raise ValueError(
+            f"scores: got {len(scores)}, of which {known.sum()} are numbers, accepted is one for "
+            f"each of {len(configs)} configurations, and at least 10 numbers"
+        )
+    X, y = space.encode(list(configs))[known], scores[known]
+    forest = ExtraTreesRegressor(50, random_state=seed).fit(X, y)
+    lost = permutation_importance(forest, X, y, random_state=seed).importances_mean
+    return lost / lost.sum() if lost.sum() > 0 else np.zeros(len(space))
 
 
 def bootstrap_interval(

@@ -103,5 +103,5 @@ def test_names_are_those_of_the_modules():
         assert getattr(metahpo_lite, name) is public(module, name)
         assert name in dir(metahpo_lite)
         assert public(module, name).__module__ == f"metahpo_lite.{module}"
-    with pytest.raises(AttributeError, match=r"metahpo_lite has no 'nonsense'; it has check_environment, Float"):
+    with pytest.raises(AttributeError, match=r"no 'nonsense'; it has check_environment, Float"):
         _ = metahpo_lite.nonsense

@@ -1,5 +1,7 @@
 """What a user relies on in the statistics: regret between 0 and 1, intervals that cover."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from metahpo_lite.evaluation import bootstrap_interval, normalised_regret
+from metahpo_lite import Categorical, Float, Int, SearchSpace
+from metahpo_lite.evaluation import (
+    bootstrap_interval,
+    expected_incumbent,
+    hyperparameter_importance,
+    normalised_regret,
+)
 
 SAME = settings(max_examples=50, deadline=None, derandomize=True)  # the same examples each time
 numbers = st.floats(-1e6, 1e6, allow_nan=False)
@@ -213,3 +221,75 @@ def test_the_same_seed_gives_the_same_interval():
 def test_interval_refuses_what_it_cannot_average(argument, values, families, options):
     with pytest.raises(ValueError, match=rf"^{argument}: got .*accepted is "):
         interval(values, families, **options)
+
+
+# ------------------------------------------------------------------ expected incumbent
+
+
+def test_expected_incumbent_by_hand():
+    # of two draws from 1, 2, 3 the best is 3 in two cases of three, else 2
+    np.testing.assert_allclose(expected_incumbent([2, 3, 1]), [2, 8 / 3, 3])
+    np.testing.assert_allclose(expected_incumbent([5.0]), [5])
+    np.testing.assert_allclose(expected_incumbent([2, np.nan, 1]), [4 / 3, 5 / 3, 2])
+
+
+@SAME
+@given(st.lists(st.floats(-100, 100), min_size=1, max_size=6))
+def test_expected_incumbent_is_the_mean_over_all_orders(scores):
+    orders = np.array(list(itertools.permutations(scores)))
+    mean = np.maximum.accumulate(orders, axis=1).mean(axis=0)
+    np.testing.assert_allclose(expected_incumbent(scores), mean, atol=1e-9)
+
+
+def test_expected_incumbent_of_many_trials_stays_finite():
+    scores = np.random.default_rng(0).normal(size=2000)
+    curve = expected_incumbent(scores)
+    assert np.isfinite(curve).all()
+    assert (np.diff(curve) >= -1e-9).all()
+    assert curve[0] == pytest.approx(scores.mean())
+    assert curve[-1] == pytest.approx(scores.max())
+
+
+@pytest.mark.parametrize("scores", [[], [np.nan], [1, np.inf], [[1, 2]], 3])
+def test_expected_incumbent_refuses(scores):
+    with pytest.raises(ValueError, match=r"^scores: .*accepted"):
+        expected_incumbent(scores)
+
+
+# ------------------------------------------------------------------ importance
+
+SPACE = SearchSpace(
+    [
+        Float("a", 0, 1),
+        Float("b", 1e-3, 1e3, log=True),
+        Int("idle", 1, 9),
+        Categorical("c", ["x", "y"]),
+    ]
+)
+
+
+def test_importance_finds_what_matters():
+    configs = SPACE.sample(np.random.default_rng(0), 300)
+    scores = [3 * np.log10(c["b"]) + 2 * (c["c"] == "x") for c in configs]
+    shares = hyperparameter_importance(SPACE, configs, scores)
+    assert shares.sum() == pytest.approx(1)
+    a, b, idle, c = shares
+    assert b > c > 5 * max(a, idle)
+    # variances 27 and 1 of the two terms: the share of b is close to 27/28
+    assert b == pytest.approx(27 / 28, abs=0.03)
+    np.testing.assert_array_equal(shares, hyperparameter_importance(SPACE, configs, scores))
+
+
+def test_importance_leaves_failed_trials_out_and_bears_equal_scores():
+    configs = SPACE.sample(np.random.default_rng(0), 40)
+    scores = np.array([c["a"] for c in configs])
+    with_failed = hyperparameter_importance(SPACE, [*configs, configs[0]], [*scores, np.nan])
+    np.testing.assert_array_equal(with_failed, hyperparameter_importance(SPACE, configs, scores))
+    assert not hyperparameter_importance(SPACE, configs, np.ones(40)).any()
+
+
+@pytest.mark.parametrize("n", [0, 9, 41])
+def test_importance_refuses(n):
+    configs = SPACE.sample(np.random.default_rng(0), 40)
+    with pytest.raises(ValueError, match=r"^scores: got \d+, .*accepted"):
+        hyperparameter_importance(SPACE, configs if n == 41 else configs[:n], np.arange(n))
