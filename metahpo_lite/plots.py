@@ -96,7 +96,7 @@ def label_lines(axes: Axes) -> None:
             xytext=(8, below - y),
             textcoords="offset points",
             va="center",
-            color=line.get_color(),
+            color="black",  # of the line: too pale for text
             annotation_clip=False,
         )
 
