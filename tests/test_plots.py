@@ -207,18 +207,25 @@ def test_landscapes_mark_the_best():
     assert stars[0] == (1, 1)
     assert panels[0].get_ylabel() == "gamma"
     assert panels[0].get_xlabel() == panels[1].get_xlabel() == "C"
+    # each level in the middle of its cell, on the logarithmic axis
+    cells = panels[0].collections[0].get_coordinates()
+    np.testing.assert_allclose(cells[0, :, 0], 10.0 ** np.array([-1.5, -0.5, 0.5, 1.5]))
+    np.testing.assert_allclose(cells[:, 0, 1], 10.0 ** np.array([-1, 1, 3]))
 
 
 def test_losses_of_one_run_and_of_two():
     run = {"loss": [1.0, 0.5], "val_loss": [1.1, 0.8]}
     for runs in ({0.1: run}, {0.1: run, 0.001: run}):
-        figure = plots.plot_losses(runs, "learning rate")
+        figure = plots.plot_losses(runs, "learning rate", ignorant=0.6)
         figure.canvas.draw()
         titles = [axes.get_title("left") for axes in figure.axes]
         assert titles == [f"learning rate {value:g}" for value in runs]
         for axes in figure.axes:
-            styles = {line.get_linestyle() for line in axes.get_lines()}
-            assert styles == {"-", "--"}
+            lines = {line.get_linestyle(): line for line in axes.get_lines()}
+            assert lines[":"].get_ydata()[0] == 0.6
+            assert list(lines["-"].get_ydata()) == run["loss"]
+            assert list(lines["--"].get_ydata()) == run["val_loss"]
+            assert list(lines["None"].get_xdata()) == [2]  # a dot at the lowest validation loss
 
 
 def test_the_text_of_a_lesson(shown):

@@ -1,0 +1,82 @@
+"""What a learner writes in a lesson equals what the library holds."""
+
+import ast
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+
+from metahpo_lite import Float, LiveTask, RandomSearch, run
+
+NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("[0-9A]*.ipynb"))
+
+
+def cells(number):
+    (path,) = [path for path in NOTEBOOKS if path.name.startswith(number)]
+    book = nbformat.read(path, as_version=4)
+    return [cell.source for cell in book.cells if cell.cell_type == "code"]
+
+
+def function(number, name, **names):
+    """A function of a lesson, with the names that it uses."""
+    for source in cells(number):
+        for node in ast.parse(source).body:
+            if isinstance(node, ast.FunctionDef) and node.name == name:
+                exec(compile(ast.Module([node], []), number, "exec"), names)
+                return names[name]
+    raise KeyError(f"lesson {number} has no function {name}")
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.01, 1e4), (1e-6, 1e-3), (3, 7)])
+def test_lesson_01_log_scale(low, high):
+    to_unit = function("01", "to_unit", np=np)
+    from_unit = function("01", "from_unit", np=np)
+    library = Float("x", low, high, log=True)
+    for u in np.linspace(0, 1, 101):
+        assert from_unit(u, low, high) == pytest.approx(library.decode(u))
+        value = library.decode(u)
+        assert to_unit(value, low, high) == pytest.approx(library.encode(value), abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lesson_02_random_search(seed):
+    random_search = function("02", "random_search", np=np)
+    task = LiveTask("iris", "svc")
+    incumbent, best = random_search(task, 10, np.random.default_rng(seed))
+    history = run(RandomSearch(task.space, np.random.default_rng(seed)), task, 10)
+    assert best == history["incumbent"].iloc[-1]
+    assert incumbent == history.loc[history["score"].idxmax(), "config"]
+
+
+IMPORTED = sorted(
+    {
+        (node.module, alias.name)
+        for path in NOTEBOOKS
+        for source in cells(path.name[:2])
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("metahpo_lite")
+        for alias in node.names
+    }
+)
+
+
+@pytest.mark.parametrize(("module", "name"), IMPORTED)
+def test_what_a_lesson_imports_is_described(module, name):
+    """Shapes, errors and source stand where a learner presses Shift+Tab."""
+    thing = getattr(importlib.import_module(module), name)
+    if isinstance(thing, dict):  # a table of constants, described beside it
+        return
+    doc = inspect.getdoc(thing) or ""
+    assert len(doc.splitlines()) > 1 or not inspect.signature(thing).parameters
+    names = [n for n in inspect.signature(thing).parameters if not n.startswith("_")]
+    assert not names or re.search(r"^(Parameters|Attributes)\n-+$", doc, re.MULTILINE)
+    if "np.ndarray" in str(inspect.signature(thing)):
+        assert re.search(r"shape|length", doc), "does not give the shape of its arrays"
+
+
+def test_lessons_import_something():
+    assert len(IMPORTED) > 15
