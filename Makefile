@@ -17,6 +17,10 @@ ALONE = import fcntl, os, sys; f = os.open("Makefile", os.O_RDWR); os.set_inheri
 LAB_FLAGS := $(if $(filter 0,$(shell id -u)),--allow-root) \
 	$(if $(filter Darwin,$(shell uname)),,$(if $(DISPLAY)$(WAYLAND_DISPLAY),,--no-browser))
 
+# No question about news over the first lesson, and no look for updates: nothing here needs the network
+QUIET := --LabApp.news_url=None \
+	--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate
+
 .PHONY: help .venv lab test notebooks times lint format lock browser tables
 help:            ## this list
 	@awk -F ':.*## ' '/^[.a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -24,7 +28,7 @@ help:            ## this list
 .venv: .venv/done  ## the environment, made once, brought up to date when the lock changes
 lab: .venv/done  ## open JupyterLab on the first lesson
 	$(BIN)/python -m jupyter lab --ip=127.0.0.1 --ServerApp.root_dir="$(CURDIR)" \
-	--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(LAB_FLAGS)
+	--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(QUIET) $(LAB_FLAGS)
 test: .venv/done  ## run all tests, notebooks included
 	$(BIN)/python -m pytest
 notebooks: .venv/done  ## re-execute every lesson in place
