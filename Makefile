@@ -17,10 +17,6 @@ ALONE = import fcntl, os, sys; f = os.open("Makefile", os.O_RDWR); os.set_inheri
 LAB_FLAGS := $(if $(filter 0,$(shell id -u)),--allow-root) \
 	$(if $(filter Darwin,$(shell uname)),,$(if $(DISPLAY)$(WAYLAND_DISPLAY),,--no-browser))
 
-# No question about news over the first lesson, and no look for updates: nothing here needs the network
-QUIET := --LabApp.news_url=None \
-	--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate
-
 .PHONY: help .venv lab test notebooks times lint format lock browser tables
 help:            ## this list
 	@awk -F ':.*## ' '/^[.a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -28,7 +24,7 @@ help:            ## this list
 .venv: .venv/done  ## the environment, made once, brought up to date when the lock changes
 lab: .venv/done  ## open JupyterLab on the first lesson
 	$(BIN)/python -m jupyter lab --ip=127.0.0.1 --ServerApp.root_dir="$(CURDIR)" \
-	--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(QUIET) $(LAB_FLAGS)
+	--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(LAB_FLAGS)
 test: .venv/done  ## run all tests, notebooks included
 	$(BIN)/python -m pytest
 notebooks: .venv/done  ## re-execute every lesson in place
@@ -65,5 +61,7 @@ else
 	@rm -f $@
 	$(INSTALL) --require-hashes --no-deps -r requirements.txt
 	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@# No question about news over the first lesson, and no look for updates: nothing needs the network
+	@$(BIN)/python -m jupyter labextension disable --level=sys_prefix @jupyterlab/apputils-extension:announcements >.venv/news.log 2>&1
 	@echo "$(CURDIR)" > .venv/new && mv .venv/new $@
 endif

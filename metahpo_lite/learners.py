@@ -228,7 +228,7 @@ def _class_weight(config: Config) -> str | None:
     return "balanced" if config["class_weight"] == "balanced" else None
 
 
-MAX_SVC_STEPS = 200_000  # stops the few fits with a large C that would take minutes
+MAX_SVC_STEPS = 100_000  # stops the few fits with a large C that would take minutes
 MAX_EPOCHS = 50  # four times as fast as scikit-learn's 200, at little loss
 
 CLASS_WEIGHT = Categorical("class_weight", ["none", "balanced"])

@@ -76,7 +76,7 @@ def start_lab(folder):
         port = free.getsockname()[1]
     command = [ROOT / ".venv/bin/jupyter", "lab", "--ip=127.0.0.1", "--no-browser"]
     command += [f"--port={port}", "--ServerApp.port_retries=0"]
-    command += ["--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None"]
+    command += ["--LabApp.expose_app_in_browser=True"]
     command += ["--allow-root"] if os.geteuid() == 0 else []
     own = {
         name: str(folder / name) for name in ("JUPYTER_RUNTIME_DIR", "JUPYTERLAB_WORKSPACES_DIR")
