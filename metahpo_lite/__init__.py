@@ -21,6 +21,9 @@ _NAMES = {
         "hyperparameter_importance",
         "normalised_regret",
     ],
+    "metadata": [],  # lesson 04
+    "collect": ["collect"],  # lesson 05
+    "metafeatures": ["meta_features"],  # lesson 06
     "plots": ["show"],  # all lessons
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
