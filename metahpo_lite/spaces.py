@@ -200,8 +200,11 @@ class SearchSpace:
         levels = {h.name: levels_of(h, 1) for h in self}
         size, growing = 1, [h for h in self if h.n_values > 1]
         while growing:
-            growing.sort(key=lambda h: (not isinstance(h, Categorical), len(levels[h.name])))
-            for h in list(growing):
+
+            def coarsest_first(h):
+                return not isinstance(h, Categorical), len(levels[h.name])
+
+            for h in sorted(growing, key=coarsest_first):  # of equals, the first in the space
                 finer = {**levels, h.name: levels_of(h, len(levels[h.name]) + 1)}
                 finer_size = self._grid_size(finer)
                 if finer_size > budget:

@@ -255,6 +255,9 @@ def test_grid_by_hand():
     # a parent comes to its second choice, and only then does its child take levels
     space = SearchSpace([Categorical("k", ["a", "b"]), Int("n", 1, 2, when={"k": ["b"]})])
     assert [len(space.grid(budget)) for budget in (1, 2, 3, 9)] == [1, 2, 3, 3]
+    # of equally coarse hyperparameters the first is refined first
+    four = SearchSpace([Float(name, 0, 1) for name in "abcd"])
+    assert [len({c[name] for c in four.grid(36)}) for name in "abcd"] == [3, 3, 2, 2]
     # few values: the grid ends when it holds them all
     assert len(SearchSpace([Int("n", 1, 3), Categorical("c", [True, 1, "1"])]).grid(100)) == 9
 
