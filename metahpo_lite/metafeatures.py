@@ -57,6 +57,7 @@ classes remain
 
 import time
 import warnings
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -110,11 +111,7 @@ def meta_features(table, y=None, groups=None, seed=0) -> pd.Series:
     >>> meta_features(load_dataset("iris"), groups="simple")["largest_class"].round(2)
     np.float64(0.33)
     """
-    X, y = _prepare(table, y)
-    values = {}
-    for group in _check_groups(groups):
-        values.update(_measure(group, X, y, seed))
-    return pd.Series(values, dtype="float64")
+    return _compute(table, y, groups, seed)[0]
 
 
 def meta_feature_seconds(table, y=None, groups=None, seed=0) -> pd.Series:
@@ -130,29 +127,29 @@ def meta_feature_seconds(table, y=None, groups=None, seed=0) -> pd.Series:
     Series
         Seconds, index the groups.
     """
+    return _compute(table, y, groups, seed)[1]
+
+
+def _compute(table, y, groups, seed) -> tuple[pd.Series, pd.Series]:
+    groups = _check_groups(groups)
+    if not (isinstance(seed, Integral) and 0 <= seed < 2**32):
+        raise ValueError(f"seed: got {seed!r}, accepted is a whole number from 0 to 2**32 - 1")
     X, y = _prepare(table, y)
-    seconds = {}
-    for group in _check_groups(groups):
-        start = time.perf_counter()
-        _measure(group, X, y, seed)
-        seconds[group] = time.perf_counter() - start
-    return pd.Series(seconds, dtype="float64")
-
-
-def _measure(group: str, X: pd.DataFrame, y: np.ndarray, seed: int) -> dict[str, float]:
+    values, seconds = {}, {}
     # One thread: the same sums on every machine. What is undefined is NaN, and no news.
     with threadpool_limits(1), np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return GROUPS[group](X, y, seed)
+        for group in groups:
+            start = time.perf_counter()
+            values.update(GROUPS[group](X, y, seed))
+            seconds[group] = time.perf_counter() - start
+    return pd.Series(values, dtype="float64"), pd.Series(seconds, dtype="float64")
 
 
 def _check_groups(groups) -> list[str]:
-    chosen = list(GROUPS) if groups is None else [groups] if isinstance(groups, str) else groups
-    chosen = list(chosen)
-    if unknown := [group for group in chosen if group not in GROUPS]:
-        raise ValueError(f"groups: got {unknown[0]!r}, accepted is some of {list(GROUPS)}")
-    if not chosen:
-        raise ValueError(f"groups: got none, accepted is some of {list(GROUPS)}")
+    chosen = [groups] if isinstance(groups, str) else list(GROUPS if groups is None else groups)
+    if not chosen or not set(chosen) <= set(GROUPS):
+        raise ValueError(f"groups: got {groups!r}, accepted is one or more of {list(GROUPS)}")
     return [group for group in GROUPS if group in chosen]
 
 
@@ -178,9 +175,16 @@ def _prepare(table, y) -> tuple[pd.DataFrame, np.ndarray]:
     # a power of two: nothing is rounded, and no power of a value overflows
     exponents = np.frexp(numbers.abs().max().fillna(0.0).to_numpy())[1]
     X[numbers.columns] = np.ldexp(numbers.to_numpy(), -exponents)
-    # by content: sums, folds and samples do not depend on the order in which the rows came
-    order = np.lexsort((pd.util.hash_pandas_object(X, index=False).to_numpy(), codes))
+    # sums, folds and samples shall not depend on the order in which the rows came
+    order = np.lexsort([*(_ranked(column) for _, column in X.items()), codes])
     return X.iloc[order].reset_index(drop=True), codes[order]
+
+
+def _ranked(column: pd.Series) -> pd.Series:
+    """Numbers that sort as the column does; categories by name."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.cat.set_categories(sorted(column.cat.categories)).cat.codes
+    return column
 
 
 def _mean(values) -> float:
@@ -308,7 +312,7 @@ def _codes(column: pd.Series) -> np.ndarray:
 
 
 def _entropy(counts: np.ndarray) -> float:
-    p = counts[counts > 0] / counts.sum()
+    p = np.sort(counts[counts > 0]) / counts.sum()  # sorted: the same sum in any order
     return float(max(-(p * np.log2(p)).sum(), 0))
 
 
@@ -348,7 +352,7 @@ def _landmark_rows(y: np.ndarray, rng) -> np.ndarray:
         if len(rows) >= FOLDS:
             n = max(min(round(len(rows) * MAX_LANDMARK_ROWS / len(y)), len(rows)), FOLDS)
             kept.append(rng.choice(rows, n, replace=False))
-    return np.sort(np.concatenate(kept)) if kept else np.empty(0, dtype=int)
+    return rng.permutation(np.concatenate(kept)) if kept else np.empty(0, dtype=int)
 
 
 GROUPS = {
