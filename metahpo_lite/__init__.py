@@ -21,8 +21,12 @@ _NAMES = {
         "hyperparameter_importance",
         "normalised_regret",
     ],
-    "metadata": [],  # lesson 04
-    "collect": ["collect"],  # lesson 05
+    "storage": [],  # not needed in a lesson: how experience lies on disk
+    "trials": [],  # not needed in a lesson: how tables of trials are checked
+    "card": [],  # not needed in a lesson: the data card
+    "metadata": ["MetaDataset", "ReplayTask"],  # lesson 04
+    "worker": [],  # not needed in a lesson: what a worker of a collection does
+    "collect": ["collect_experience", "draw_configs"],  # lesson 05
     "metafeatures": ["meta_features"],  # lesson 06
     "plots": ["show"],  # all lessons
 }

@@ -5,45 +5,67 @@ goes on where it stopped; the folder at the end does not depend on that, nor on 
 there were. More cores, or a cluster, are joblib's business::
 
     with joblib.parallel_config(n_jobs=2):
-        collect("svc", ["iris", "wine"], draw_configs("svc", 30), "mine")
+        collect_experience("svc", ["iris", "wine"], draw_configs("svc", 30), "mine")
 """
 
 from __future__ import annotations
 
 import datetime
-import json
 import os
 import platform
-import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
-from multiprocessing import current_process
 from pathlib import Path
-from typing import Any
 
 import joblib
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-from joblib.externals.loky.backend import get_context
-from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
-from metahpo_lite import tasks as live
+from metahpo_lite.card import card
 from metahpo_lite.datasets import Dataset
 from metahpo_lite.learners import LEARNERS, Learner, get_learner
-from metahpo_lite.metadata import SCORES, TASKS, configs_of, configs_table, write_file
+from metahpo_lite.metadata import MetaDataset
 from metahpo_lite.spaces import Config, SearchSpace, at_least_one
+from metahpo_lite.storage import (
+    SCORES,
+    TASKS,
+    append,
+    as_table,
+    config_key,
+    configs_of,
+    configs_table,
+    described_table,
+    locked,
+    read_file,
+    read_log,
+    space_of,
+    space_text,
+    write_file,
+)
 from metahpo_lite.tasks import LiveTask
+from metahpo_lite.worker import Job, describe_table, end_with, evaluate
 
+_Job, _evaluate, _end_with = Job, evaluate, end_with  # for a collection begun before
 LOG = "collect.log"  # in the folder while a collection is under way
+DEFAULTS = {"metric": "balanced_accuracy", "folds": 3, "seed": 0, "max_rows": 2000}
 
 
 def draw_configs(learner: Learner | str, n: int, seed: int = 0) -> list[Config]:
     """Return the learner's default, then `n` different configurations of a Sobol sequence.
+
+    Parameters
+    ----------
+    learner : Learner or str
+    n : int
+        How many beside the default. A larger number begins with the same ones.
+    seed : int
+        Scrambles the sequence.
+
+    Returns
+    -------
+    list of dict
+        The default is the first: number 0.
 
     Raises
     ------
@@ -54,10 +76,10 @@ def draw_configs(learner: Learner | str, n: int, seed: int = 0) -> list[Config]:
     """
     learner = get_learner(learner) if isinstance(learner, str) else learner
     size = at_least_one("n", n)
-    distinct = {json.dumps(learner.default): learner.default}
+    distinct = {config_key(learner.default): learner.default}
     while len(distinct) <= n and size <= 64 * n:  # the longer sequence begins as the shorter one
         for config in learner.space.sobol(size, np.random.default_rng(seed)):
-            distinct.setdefault(json.dumps(config), config)
+            distinct.setdefault(config_key(config), config)
         size *= 2
     if len(distinct) <= n:
         raise ValueError(f"n: got {n}, accepted is at most {len(distinct) - 1}: the space of "
@@ -65,19 +87,20 @@ def draw_configs(learner: Learner | str, n: int, seed: int = 0) -> list[Config]:
     return list(distinct.values())[: n + 1]
 
 
-def collect(
+def collect_experience(
     learner: Learner | str,
     datasets: Sequence[Dataset | str],
-    configs: Sequence[Mapping[str, Any]],
+    configs: Sequence[Mapping],
     folder: str | os.PathLike,
     *,
-    metric: str = "balanced_accuracy",
-    folds: int = 3,
-    max_rows: int | None = 2000,
-    seed: int = 0,
+    metric: str = DEFAULTS["metric"],
+    folds: int = DEFAULTS["folds"],
+    max_rows: int | None = DEFAULTS["max_rows"],
+    seed: int = DEFAULTS["seed"],
     time_limit: float | None = 20.0,
+    describe: Callable[[Dataset], pd.Series] | None = None,
     progress: bool | None = None,
-) -> Path:
+) -> MetaDataset:
     """Evaluate every configuration on every dataset, and write the experience into a folder.
 
     Parameters
@@ -89,192 +112,145 @@ def collect(
         Configurations of the learner's space, such as those of `draw_configs`.
     folder : path
         A new folder, or one of the same learner, configurations and settings: what it holds is
-        not evaluated again.
+        not evaluated again, and other tasks in it stay.
     metric, folds, max_rows, seed, time_limit
         As for `LiveTask`.
+    describe : callable, optional
+        Returns the meta-features of a dataset, such as `meta_features`.
     progress : bool, optional
         Whether to show a bar with the remaining time; if not given, only on a terminal.
 
     Returns
     -------
-    pathlib.Path
-        The folder.
+    MetaDataset
+        What the folder holds now.
 
     Raises
     ------
-    ValueError
-        If the folder holds something else, or an argument is outside its range.
+    KeyError, TypeError, ValueError
+        If an argument is outside its range, or the folder holds something else: then nothing in
+        it is changed.
     RuntimeError
         If another process collects into the same folder.
     """
     learner = get_learner(learner) if isinstance(learner, str) else learner
     configs = [learner.space.check(config) for config in configs]
-    if len({json.dumps(c) for c in configs}) < len(configs) or not configs:
+    if len({config_key(c) for c in configs}) < len(configs) or not configs:
         raise ValueError("configs: none, or one occurs twice; accepted are different ones")
     settings = {"metric": metric, "folds": folds, "seed": seed, "max_rows": max_rows}
     settings["time_limit"] = time_limit
-    known = learner.name if LEARNERS.get(learner.name) is learner else learner
-    jobs, about = [], {}
-    for dataset in datasets:
-        task = LiveTask(dataset, learner, **settings)  # raises before anything is evaluated
-        if task.name in about:
-            raise ValueError(f"datasets: {task.name!r} occurs twice")
-        about[task.name] = _describe(task.dataset)
-        jobs.append(_Job(task.name, task._key, dataset, known, settings, os.getpid()))
-    if not jobs:
-        raise ValueError("datasets: got none, accepted are one or more")
+    jobs, about = _jobs(learner, datasets, settings)
 
     folder, settings = Path(folder), {"learner": learner.name, **settings}
     _check_folder(folder, learner.space, configs, settings)
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder / LOG) as log:
-        _check_folder(folder, learner.space, configs, settings)
+    with locked(folder / LOG) as log:
+        _check_folder(folder, learner.space, configs, settings)  # as it is now
         if not (folder / "configs.parquet").exists():  # written last of the two
-            text = _space_text(learner.space, {**settings, **_circumstances()})
+            text = space_text(learner.space, {**settings, **_circumstances()})
             write_file(folder / "space.json", text)
             write_file(folder / "configs.parquet", configs_table(learner.space, configs))
-        rows = {(row["task"], row["config"]): row for row in _read_scores(folder)}
-        stored = len(rows)
-        rows.update({(row["task"], row["config"]): row for row in _read_log(log)})
-        todo = [(job, i) for job in jobs for i in range(len(configs)) if (job.task, i) not in rows]
-        calls = (joblib.delayed(_evaluate)(job, i, configs[i]) for job, i in todo)
-        # one by one: a batch would be lost as a whole
-        parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1)
-        with _bar(len(jobs) * len(configs), len(todo), progress) as bar:
-            synced = time.monotonic()
-            for row in parallel(calls):
-                log.write(json.dumps(row).encode() + b"\n")
-                log.flush()  # survives the end of this process; fsync survives that of the power
-                if time.monotonic() - synced > 1:
-                    os.fsync(log.fileno())
-                    synced = time.monotonic()
-                rows[row["task"], row["config"]] = row
-                bar.update()
-        os.fsync(log.fileno())
-        if len(rows) > stored or not (folder / "tasks.parquet").exists():
-            _finish(folder, log, rows, about, len(configs))
-    return folder
+        _evaluate_all(folder, log, jobs, configs, about, progress)
+        if describe is not None:
+            _describe_all(folder, log, jobs, describe, progress)
+        experience = MetaDataset.load(folder)
+        text = card(experience, _command(learner, configs, settings))
+        path = folder / "README.md"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            write_file(path, text)
+    return experience
 
 
-def _describe(dataset: Dataset) -> dict:
-    """Return the row of ``tasks.parquet``."""
-    rows, features = dataset.X.shape
-    return {"task": dataset.name, "family": dataset.family, "rows": rows, "features": features,
-            "classes": dataset.n_classes, "source": dataset.source,
-            "licence": dataset.licence}  # fmt: skip
+def _jobs(learner: Learner, datasets: Sequence, settings: dict) -> tuple[list[Job], dict]:
+    """Make the jobs, and the rows of ``tasks.parquet``; what is wrong is said before any work."""
+    known = learner.name if LEARNERS.get(learner.name) is learner else learner
+    jobs, about = [], {}
+    for dataset in [datasets] if isinstance(datasets, (str, Dataset)) else datasets:
+        task = LiveTask(dataset, learner, **settings)
+        if task.name in about:
+            raise ValueError(f"datasets: {task.name!r} occurs twice; accepted is once")
+        table = task.dataset
+        rows, features = table.X.shape
+        about[task.name] = {
+            "task": table.name, "family": table.family, "rows": rows, "features": features,
+            "classes": table.n_classes, "source": table.source, "licence": table.licence,
+        }  # fmt: skip
+        jobs.append(Job(task.name, task._key, dataset, known, settings, os.getpid()))
+    if not jobs:
+        raise ValueError("datasets: got none, accepted are one or more")
+    return jobs, about
 
 
-def _finish(folder: Path, log, rows: dict, about: dict, n_configs: int) -> None:
-    """Move the tasks that are complete from the log to the tables."""
-    rows = [rows[key] for key in sorted(rows)]
-    counts = pd.Series([row["task"] for row in rows]).value_counts()
-    whole = set(counts.index[counts == n_configs])
-    tasks = {row["task"]: row for row in _read_table(folder / "tasks.parquet")} | about
-    write_file(
-        folder / "scores.parquet",
-        pa.Table.from_pylist([row for row in rows if row["task"] in whole], SCORES),
-    )
-    write_file(
-        folder / "tasks.parquet",
-        pa.Table.from_pylist([tasks[name] for name in sorted(whole)], TASKS),
-    )
-    left = [row for row in rows if row["task"] not in whole]
-    log.truncate(0)  # opened for appending: it goes on at the new end
-    log.write(b"".join(json.dumps(row).encode() + b"\n" for row in left))
-    log.flush()
-
-
-# ---------------------------------------------------------------------- in a worker
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What a worker needs to make a task; light where the names say it all."""
-
-    task: str
-    key: str
-    dataset: Dataset | str
-    learner: Learner | str
-    settings: dict
-    collector: int  # the process that collects
-
-
-_worker = threading.local()  # .key and .task: the one that this worker holds
-
-
-def _evaluate(job: _Job, number: int, config: Config) -> dict:
-    """Evaluate one configuration; whatever happens is a row."""
-    score = std = None
-    status, reason, start = "failed", "", time.perf_counter()
-    try:
-        task = _hold(job)
-        start = time.perf_counter()
-        folds = task.evaluate_folds(config)
-        if np.isfinite(folds).all():
-            score, std, status = float(folds.mean()), float(folds.std()), "ok"
-        else:
-            reason = f"the scores of the folds are {folds.tolist()}"
-    except TimeoutError as error:
-        status, reason = "timeout", str(error)
-    except ImportError:
-        raise  # this worker lacks a package: that says nothing about the configuration
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-    seconds = round(time.perf_counter() - start, 4)
-    return {"task": job.task, "config": number, "score": score, "std": std, "seconds": seconds,
-            "status": status, "reason": reason}  # fmt: skip
-
-
-def _hold(job: _Job) -> LiveTask:
-    """Return the task, made once, with all that is not to count as time of the evaluation."""
-    if getattr(_worker, "key", None) != job.key:
-        _end_with(job.collector)
-        _worker.key = _worker.task = None
-        _worker.task = LiveTask(job.dataset, job.learner, **job.settings)
-        _worker.key = job.key
-        _ = _worker.task.prepared
-    task = _worker.task
-    if task.time_limit is not None:
-        mine = live._mine
-        if getattr(mine, "pid", None) != os.getpid():
-            mine.worker = ProcessPoolExecutor(max_workers=1, context=get_context("loky"))
-            mine.pid, mine.key = os.getpid(), None
-        try:
-            if mine.key is None:
-                mine.worker.submit(_end_with, os.getpid()).result()
-            if mine.key != task._key:
-                mine.worker.submit(live._hold, task._key, task).result()
-                mine.key = task._key
-        except BaseException:
-            live._stop_worker()
-            raise
-    return task
-
-
-_ends_with: set[int] = set()
-
-
-def _end_with(parent: int) -> None:
-    """Let this process end soon after its parent, which kill -9 keeps from ending it."""
-    child = current_process().name.startswith("LokyProcess") or os.getppid() == parent
-    if not child or parent in _ends_with:  # else a thread of the parent, or part of a cluster
+def _evaluate_all(folder, log, jobs, configs, about, progress) -> None:
+    """Evaluate what is neither in the folder nor in the log, then move whole tasks there."""
+    stored = _rows(folder / "scores.parquet")
+    rows = {(row["task"], row["config"]): row for row in stored}
+    rows.update({(row["task"], row["config"]): row for row in read_log(log) if "config" in row})
+    # task by task, so that a worker prepares each task once
+    todo = [(job, i) for job in jobs for i in range(len(configs)) if (job.task, i) not in rows]
+    calls = (joblib.delayed(evaluate)(job, i, configs[i]) for job, i in todo)
+    for row in _run(calls, log, len(jobs) * len(configs), len(todo), "evaluation", progress):
+        rows[row["task"], row["config"]] = row
+    if len(rows) == len(stored) and (folder / "tasks.parquet").exists():
         return
-    _ends_with.add(parent)
-
-    def watch():
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-# ---------------------------------------------------------------------- the folder
+    counts = pd.Series([task for task, _ in rows]).value_counts()
+    whole = set(counts.index[counts == len(configs)])
+    tasks = {row["task"]: row for row in _rows(folder / "tasks.parquet")} | about
+    scores = [rows[key] for key in sorted(rows) if key[0] in whole]
+    write_file(folder / "scores.parquet", as_table(pd.DataFrame(scores), SCORES))
+    named = pd.DataFrame([tasks[name] for name in sorted(whole)])
+    write_file(folder / "tasks.parquet", as_table(named, TASKS))
+    _rewrite(log, [row for key, row in sorted(rows.items()) if key[0] not in whole])
 
 
-def _space_text(space: SearchSpace, collection: dict) -> str:
-    """``space.json``: the space, and beside it how its configurations are evaluated."""
-    return json.dumps({"collection": collection, **json.loads(space.to_json())}, indent=2) + "\n"
+def _describe_all(folder, log, jobs, describe, progress) -> None:
+    """Compute the meta-features that are neither in the folder nor in the log."""
+    path = folder / "meta_features.parquet"
+    stored = {row["task"]: row for row in _rows(path)}
+    logged = read_log(log)
+    rows = stored | {row["task"]: row["meta_features"] for row in logged if "config" not in row}
+    todo = [job for job in jobs if job.task not in rows]
+    calls = (joblib.delayed(describe_table)(job.task, job.dataset, describe) for job in todo)
+    for row in _run(calls, log, len(jobs), len(todo), "table", progress):
+        rows[row["task"]] = row["meta_features"]
+    if len(rows) > len(stored):
+        table = pd.DataFrame.from_dict(rows, orient="index", dtype="float64").sort_index()
+        write_file(path, described_table(table.drop(columns="task", errors="ignore")))
+        _rewrite(log, [row for row in logged if "config" in row])
+
+
+def _run(calls, log, total: int, todo: int, unit: str, progress: bool | None):
+    """Run the calls on all workers, and yield each result once it is in the log."""
+    from tqdm.auto import tqdm
+
+    hidden = None if progress is None else not progress  # None: hidden unless on a terminal
+    # one by one: a batch would be lost as a whole
+    parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1)
+    synced = time.monotonic()
+    bar = tqdm(total=total, initial=total - todo, unit=unit, disable=hidden, smoothing=0)
+    with bar:
+        for row in parallel(calls) if todo else ():
+            append(log, row)
+            if time.monotonic() - synced > 1:  # for when the power ends; costs too much each time
+                os.fsync(log.fileno())
+                synced = time.monotonic()
+            bar.update()
+            yield row
+    os.fsync(log.fileno())
+
+
+def _rewrite(log, rows: list[dict]) -> None:
+    """Leave these rows alone in the log."""
+    log.truncate(0)  # opened for appending: it goes on at the new end
+    for row in rows:
+        append(log, row)
+
+
+def _rows(path: Path) -> list[dict]:
+    return read_file(path).to_pylist() if path.exists() else []
+
+
+# ---- the folder
 
 
 def _circumstances() -> dict:
@@ -282,6 +258,19 @@ def _circumstances() -> dict:
     packages = ("metahpo_lite", "scikit-learn", "numpy", "scipy", "pandas")
     versions = {"python": platform.python_version(), **{p: version(p) for p in packages}}
     return {"date": datetime.date.today().isoformat(), "versions": versions}
+
+
+def _command(learner: Learner, configs: list[Config], settings: dict) -> str:
+    """Return what makes the same again: the command line, if it can, else the call."""
+    n = len(configs) - 1
+    usual = all(settings[name] == value for name, value in DEFAULTS.items())
+    usual = usual and n > 0 and learner.name in LEARNERS and settings["time_limit"]
+    if usual and configs == draw_configs(learner, n):
+        limit = f"--time-limit {settings['time_limit']:g}"
+        return (f"python -m metahpo_lite collect --learner {learner.name} --configs {n} {limit} "
+                "--datasets @FILE --out DIR")  # fmt: skip
+    given = ", ".join(f"{n}={v!r}" for n, v in settings.items() if n != "learner")
+    return f"collect_experience({learner.name!r}, datasets, configs, folder, {given})"
 
 
 def _check_folder(folder: Path, space: SearchSpace, configs: list[Config], settings: dict) -> None:
@@ -297,90 +286,14 @@ def _check_folder(folder: Path, space: SearchSpace, configs: list[Config], setti
             raise ValueError(f"folder: {folder} holds {sorted(others)[0]} and no space.json; "
                              "accepted is a new folder, or one of a collection")  # fmt: skip
         return
-    text = path.read_text(encoding="utf-8")
-    held, old = SearchSpace.from_json(text), json.loads(text).get("collection", {})
+    held, about = space_of(path)
     if held != space:
         raise ValueError(f"folder: {path} is of another space; accepted is a new folder, or one "
                          "of the same learner")  # fmt: skip
     for name, value in settings.items():
-        if old.get(name) != value:
-            raise ValueError(f"{name}: got {value!r}, but {path} says {old.get(name)!r}; "
+        if about.get(name) != value:
+            raise ValueError(f"{name}: got {value!r}, but {path} says {about.get(name)!r}; "
                              "accepted is the same, or a new folder")  # fmt: skip
     path = folder / "configs.parquet"
-    if path.exists() and configs_of(space, pq.read_table(path)) != configs:
+    if path.exists() and configs_of(space, read_file(path), path) != configs:
         raise ValueError(f"configs: {path} holds others; accepted are the same, or a new folder")
-
-
-def _read_table(path: Path) -> list[dict]:
-    return pq.read_table(path).to_pylist() if path.exists() else []
-
-
-def _read_scores(folder: Path) -> list[dict]:
-    """Return the rows of ``scores.parquet``, with None for what is missing."""
-    return _read_table(folder / "scores.parquet")
-
-
-def _read_log(log) -> list[dict]:
-    """Return the rows of the log; a last line that was torn is cut off."""
-    log.seek(0)
-    content = log.read()
-    end = content.rfind(b"\n") + 1
-    if end < len(content):
-        log.truncate(end)
-    return [json.loads(line) for line in content[:end].splitlines()]
-
-
-_locks: set[str] = set()  # of this process, which the system's lock does not keep from itself
-
-
-@contextmanager
-def _locked(path: Path):
-    """Open the log for appending, alone; the lock ends with the process, however that ends."""
-    name = os.path.realpath(path)
-    refusal = RuntimeError(f"folder: another process collects into {path.parent}; wait for its end")
-    if name in _locks:
-        raise refusal
-    _locks.add(name)
-    try:
-        while True:
-            log = open(path, "a+b")  # noqa: SIM115 - closed below
-            try:
-                _lock(log)
-            except OSError:
-                log.close()
-                raise refusal from None
-            if path.exists() and os.path.samestat(os.fstat(log.fileno()), path.stat()):
-                break
-            log.close()  # the one before removed it in between
-        try:
-            yield log
-        finally:
-            log.flush()
-            empty = os.fstat(log.fileno()).st_size == 0
-            if empty and os.name != "nt":
-                path.unlink()  # while the lock holds: nobody else can have begun
-            log.close()
-            if empty and os.name == "nt":  # there an open file cannot be removed
-                path.unlink(missing_ok=True)
-    finally:
-        _locks.discard(name)
-
-
-def _lock(file) -> None:
-    """Lock one byte far behind the end of the file, or raise an OSError."""
-    if os.name == "nt":
-        import msvcrt
-
-        file.seek(2**30)
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 2**30)
-
-
-def _bar(total: int, todo: int, progress: bool | None):
-    from tqdm.auto import tqdm
-
-    hidden = None if progress is None else not progress  # None: hidden unless on a terminal
-    return tqdm(total=total, initial=total - todo, unit="evaluation", disable=hidden, smoothing=0)

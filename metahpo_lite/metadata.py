@@ -1,109 +1,348 @@
-"""Experience: the scores of the same configurations on many tasks, as files and as a matrix.
+"""Experience: the scores of the same configurations on many tasks.
 
-A folder holds it, one per learner: ``space.json``, ``configs.parquet``, ``scores.parquet``,
-``tasks.parquet``, ``meta_features.parquet`` and a data card, ``README.md``. Nothing in it is code.
+``MetaDataset.load("svc")`` reads what this project ships; `collect_experience` makes more. A task
+of the experience can be replayed: it answers like a live one, by looking the score up.
 """
 
 from __future__ import annotations
 
-import json
+import difflib
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pandas as pd
 
-from metahpo_lite.hyperparameters import Categorical, Float
-from metahpo_lite.spaces import Config, SearchSpace
-
-STATUS = ("ok", "failed", "timeout")
-SCORES = pa.schema(
-    {
-        "task": pa.string(),
-        "config": pa.int64(),
-        "score": pa.float64(),  # missing unless the status is ok
-        "std": pa.float64(),  # over the folds
-        "seconds": pa.float64(),
-        "status": pa.string(),
-        "reason": pa.string(),  # why it failed
-    }
+from metahpo_lite.card import card
+from metahpo_lite.catalogue import data_folder
+from metahpo_lite.spaces import Config, SearchSpace, at_least_one
+from metahpo_lite.storage import (
+    SCORES,
+    TASKS,
+    as_schema,
+    as_table,
+    config_key,
+    configs_of,
+    configs_table,
+    described_table,
+    read_file,
+    space_of,
+    space_text,
+    write_file,
 )
-TASKS = pa.schema(
-    {
-        "task": pa.string(),
-        "family": pa.string(),
-        "rows": pa.int64(),
-        "features": pa.int64(),
-        "classes": pa.int64(),
-        "source": pa.string(),
-        "licence": pa.string(),
-    }
+from metahpo_lite.trials import (
+    checked_meta_features,
+    checked_tasks,
+    checked_trials,
+    from_trials,
 )
 
-# ---------------------------------------------------------------------- files
 
+@dataclass(frozen=True, eq=False)
+class MetaDataset:
+    """Experience: the same configurations, evaluated on many tasks.
 
-def write_file(path: Path, content: str | bytes | pa.Table) -> None:
-    """Write a file under a temporary name and rename it: it is there whole, or not at all."""
-    part = path.with_name(path.name + ".part")
-    with open(part, "wb") as file:
-        if isinstance(content, pa.Table):
-            pq.write_table(content, file, compression="zstd")
-        else:
-            file.write(content.encode() if isinstance(content, str) else content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    Parameters
+    ----------
+    space : SearchSpace
+    configs : sequence of dict
+        The configurations, all different. In a collection, number 0 is the learner's default.
+    trials : DataFrame
+        One row per task and configuration: task, config (its number), score (higher is better,
+        missing if it failed); and if known std (over the folds), seconds, status (ok, failed or
+        timeout) and reason (why it failed).
+    tasks : DataFrame
+        Index task; family (tasks of one family are held out together); and if known rows,
+        features, classes, source, licence.
+    meta_features : DataFrame, optional
+        Index task, one column per meta-feature; missing for a task that was not described.
+    about : dict, optional
+        How it was made: learner, metric, folds, seed, versions, date.
 
-
-def as_text(h: Categorical, value: Any) -> str:
-    """Write a choice as text: as it is where all choices are texts, else as JSON."""
-    return value if all(isinstance(c, str) for c in h.choices) else json.dumps(value)
-
-
-def configs_table(space: SearchSpace, configs: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Make the table of ``configs.parquet``: a column per hyperparameter, missing where inactive.
-
-    Numbers are numbers. A choice is text; where some choice is no text, all are written as JSON.
+    Raises
+    ------
+    KeyError, ValueError
+        If the parts do not fit together; the message names the column and the row.
     """
-    columns: dict[str, pa.Array] = {}
-    for h in space:
-        values = [config.get(h.name) for config in configs]
-        if isinstance(h, Categorical):
-            active = [h.name in config for config in configs]  # None may be a choice
-            values = [as_text(h, v) if a else None for v, a in zip(values, active, strict=True)]
-            columns[h.name] = pa.array(values, pa.string())
-        else:
-            columns[h.name] = pa.array(values, pa.float64() if isinstance(h, Float) else pa.int64())
-    return indexed_table("config", pa.array(np.arange(len(configs)), pa.int64()), columns)
+
+    space: SearchSpace
+    configs: Sequence[Config]
+    trials: pd.DataFrame = field(repr=False)
+    tasks: pd.DataFrame = field(repr=False)
+    meta_features: pd.DataFrame | None = field(default=None, repr=False)
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        configs = tuple(self.space.check(config) for config in self.configs)
+        if not configs or len({config_key(c) for c in configs}) < len(configs):
+            raise ValueError("configs: none, or one occurs twice; accepted are different ones")
+        tasks = checked_tasks(self.tasks, "tasks")
+        trials = checked_trials(self.trials, len(configs), tasks.index, "trials")
+        described = checked_meta_features(self.meta_features, tasks.index, "meta_features")
+        vars(self).update(configs=configs, tasks=tasks, trials=trials, meta_features=described)
+
+    def __repr__(self) -> str:
+        families = self.tasks["family"].nunique()
+        return (f"MetaDataset({self.name!r}: {len(self.tasks)} tasks of {families} families, "
+                f"{len(self.configs)} configurations)")  # fmt: skip
+
+    # ------------------------------------------------------------------ what is in it
+
+    @property
+    def name(self) -> str:
+        """The name of the learner, if it is known."""
+        return self.about.get("learner", "experience")
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """The scores as a matrix, tasks x configurations; missing where one failed."""
+        return self._matrix("score")
+
+    @cached_property
+    def seconds(self) -> pd.DataFrame:
+        """The seconds that each evaluation took, tasks x configurations."""
+        return self._matrix("seconds")
+
+    @property
+    def families(self) -> pd.Series:
+        """The family of each task."""
+        return self.tasks["family"]
+
+    @cached_property
+    def points(self) -> np.ndarray:
+        """The configurations as points of the unit cube, shape (n_configs, d)."""
+        return self.space.encode(self.configs)
+
+    def _matrix(self, column: str) -> pd.DataFrame:
+        matrix = self.trials.pivot_table(column, "task", "config", "first", dropna=False)
+        return matrix.reindex(index=self.tasks.index, columns=range(len(self.configs)))
+
+    def best_configs(self, n: int = 1) -> pd.DataFrame:
+        """Return the best `n` configurations of each task; of equals the first.
+
+        Returns
+        -------
+        DataFrame
+            Index task and rank (from 1); config (its number), score, and a column per
+            hyperparameter, missing where it is inactive. A task may have fewer that did not fail.
+        """
+        ok = self.trials.dropna(subset="score").sort_values(
+            ["score", "config"], ascending=[False, True], kind="stable"
+        )
+        best = ok.groupby("task", sort=False).head(at_least_one("n", n))
+        best = best.assign(rank=best.groupby("task").cumcount() + 1).set_index(["task", "rank"])
+        best = best[["config", "score"]].sort_index()
+        values = pd.DataFrame(list(self.configs), columns=self.space.names, dtype=object)
+        values = values.iloc[best["config"]].infer_objects().set_axis(best.index)
+        return best.join(values, rsuffix="_value")
+
+    def replay(self, task: str) -> ReplayTask:
+        """Return a task that looks its scores up; a KeyError if there is no such task."""
+        self._known("task", [task], self.tasks.index)
+        rows = self.trials[self.trials["task"] == task].sort_values("config")
+        failures = [
+            ("" if s == "ok" else s, r) for s, r in zip(rows["status"], rows["reason"], strict=True)
+        ]
+        return ReplayTask(task, self.space, self.configs, rows["score"].to_numpy(), failures)
+
+    # ------------------------------------------------------------------ parts of it
+
+    def subset(self, tasks: Sequence[str]) -> MetaDataset:
+        """Return the experience on these tasks alone, in their order."""
+        tasks = [tasks] if isinstance(tasks, str) else list(tasks)
+        self._known("task", tasks, self.tasks.index)
+        if len(set(tasks)) < len(tasks) or not tasks:
+            raise ValueError("tasks: none, or one twice; accepted are different tasks")
+        described = None if self.meta_features is None else self.meta_features.loc[tasks]
+        return replace(
+            self,
+            trials=self.trials[self.trials["task"].isin(tasks)],
+            tasks=self.tasks.loc[tasks],
+            meta_features=described,
+        )
+
+    def without(self, family: str | Sequence[str]) -> MetaDataset:
+        """Return the experience without a family, or several: as if it had never been seen."""
+        families = [family] if isinstance(family, str) else list(family)
+        self._known("family", families, self.families.unique())
+        left = self.tasks.index[~self.families.isin(families)]
+        if left.empty:
+            raise ValueError("family: nothing would be left; accepted is a part of the families")
+        return self.subset(list(left))
+
+    @staticmethod
+    def _known(kind: str, given: Sequence[str], known: Sequence[str]) -> None:
+        for name in given:
+            if name not in known:
+                close = difflib.get_close_matches(str(name), map(str, known), n=1)
+                hint = f", did you mean {close[0]!r}?" if close else ""
+                raise KeyError(f"{kind}: {name!r} is not in this experience{hint}; accepted is "
+                               f"one of {len(known)}")  # fmt: skip
+
+    # ------------------------------------------------------------------ on disk
+
+    @classmethod
+    def load(cls, name: str | os.PathLike) -> MetaDataset:
+        """Read experience, and check all of it.
+
+        Parameters
+        ----------
+        name : str or path
+            The name of experience that is shipped ("svc"), or a folder.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such folder, or a file lacks in it.
+        ValueError
+            If a file is wrong: the message names the file, the column and the row.
+        """
+        folder = Path(name)
+        if isinstance(name, str) and folder.name == name and (data_folder() / name).is_dir():
+            folder = data_folder() / name
+        if not folder.is_dir():
+            shipped = sorted(path.parent.name for path in data_folder().glob("*/space.json"))
+            raise FileNotFoundError(f"name: {str(name)!r} is neither shipped nor a folder; "
+                                    f"accepted is one of {shipped}, or a path")  # fmt: skip
+        paths = {path: folder / f"{path}.parquet" for path in ("configs", "scores", "tasks")}
+        space, about = space_of(folder / "space.json")
+        configs = configs_of(space, read_file(paths["configs"]), paths["configs"])
+        frames = {}
+        for name, schema in (("tasks", TASKS), ("scores", SCORES)):
+            table = as_schema(read_file(paths[name]), schema, paths[name])
+            frames[name] = table.to_pandas(ignore_metadata=True)
+        tasks = checked_tasks(frames["tasks"].set_index("task"), paths["tasks"])
+        trials = checked_trials(frames["scores"], len(configs), tasks.index, paths["scores"])
+        described, path = None, folder / "meta_features.parquet"
+        if path.exists():
+            described = read_file(path).to_pandas(ignore_metadata=True)
+            if "task" not in described:
+                raise ValueError(f"{path}: column 'task' is missing; accepted is one row a task")
+            described = checked_meta_features(described.set_index("task"), tasks.index, path)
+        return cls(space, configs, trials, tasks, described, about)
+
+    def save(self, folder: str | os.PathLike) -> Path:
+        """Write the experience into a new folder, and return its path.
+
+        It is written under another name and renamed: the folder is there whole, or not at all.
+
+        Raises
+        ------
+        FileExistsError
+            If something is there already.
+        """
+        folder = Path(folder)
+        if folder.exists():
+            raise FileExistsError(f"folder: {folder} is there already; accepted is a new name")
+        part = folder.with_name(folder.name + ".part")
+        part.mkdir(parents=True, exist_ok=True)
+        write_file(part / "space.json", space_text(self.space, self.about))
+        write_file(part / "configs.parquet", configs_table(self.space, self.configs))
+        trials = self.trials.sort_values(["task", "config"])
+        write_file(part / "scores.parquet", as_table(trials, SCORES))
+        write_file(part / "tasks.parquet", as_table(self.tasks.reset_index(), TASKS))
+        if self.meta_features is not None:
+            write_file(part / "meta_features.parquet", described_table(self.meta_features))
+        write_file(part / "README.md", card(self))
+        os.rename(part, folder)
+        return folder
+
+    @classmethod
+    def from_trials(
+        cls,
+        table: pd.DataFrame,
+        meta_features: pd.DataFrame | None = None,
+        families: Mapping[str, str] | None = None,
+        *,
+        space: SearchSpace | None = None,
+        n_configs: int = 200,
+        seed: int = 0,
+    ) -> MetaDataset:
+        """Make experience of a long table that comes from elsewhere, such as a search history.
+
+        Where all tasks have the same configurations, the scores are those of the table. Where
+        they differ, a surrogate of each task (100 extremely randomised trees, at least two
+        trials a leaf) predicts the scores of `n_configs` configurations of the table.
+
+        Parameters
+        ----------
+        table : DataFrame
+            One row per trial: ``task``, one column per hyperparameter, ``score`` (higher is
+            better).
+        meta_features : DataFrame, optional
+            Index task.
+        families : mapping of task to family, optional
+            Each task is its own family if not given.
+        space : SearchSpace, optional
+            Of the columns; if not given, numbers range from the smallest to the largest, texts
+            are choices. With a space, a missing cell is an inactive hyperparameter.
+        n_configs, seed
+            How many configurations to draw where they differ, and by which draw.
+
+        Raises
+        ------
+        ValueError
+            If the table cannot be used; the message names the column and the row.
+        """
+        return cls(**from_trials(table, meta_features, families, space, n_configs, seed))
 
 
-def indexed_table(name: str, index: pa.Array, columns: Mapping[str, pa.Array]) -> pa.Table:
-    """Make a table that pandas reads with `index` as its index, the same by any pandas."""
-    kind = {"pandas_type": "unicode", "numpy_type": "object"}
-    if pa.types.is_integer(index.type):
-        kind = {"pandas_type": "int64", "numpy_type": "int64"}
-    about = {"name": name, "field_name": name, "metadata": None, **kind}
-    pandas = {"index_columns": [name], "column_indexes": [], "columns": [about], "creator": {}}
-    table = pa.table({**columns, name: index})
-    return table.replace_schema_metadata({"pandas": json.dumps(pandas)})
+@dataclass(frozen=True, eq=False)
+class ReplayTask:
+    """A task that looks its scores up: microseconds, and the same at each run.
 
+    It knows only the configurations of its pool; a searcher must choose among them.
 
-def configs_of(space: SearchSpace, table: pa.Table) -> list[Config]:
-    """Read the configurations back from the table of ``configs.parquet``, and check each."""
-    choices = {
-        h.name: {as_text(h, choice): choice for choice in h.choices}
-        for h in space
-        if isinstance(h, Categorical)
-    }
-    configs = []
-    for row in table.select(space.names).to_pylist():
-        config = {name: value for name, value in row.items() if value is not None}
-        for name, values in choices.items():
-            if name in config:
-                config[name] = values.get(config[name], config[name])
-        configs.append(space.check(config))
-    return configs
+    Attributes
+    ----------
+    name : str
+    space : SearchSpace
+    pool : sequence of dict
+    scores : array of shape (n_configs,)
+        NaN where the evaluation failed.
+    failures : sequence of (status, reason)
+        One for each configuration, empty where it did not fail.
+    """
+
+    name: str
+    space: SearchSpace = field(repr=False)
+    pool: Sequence[Config] = field(repr=False)
+    scores: np.ndarray = field(repr=False)
+    failures: Sequence[tuple[str, str]] = field(repr=False)
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {config_key(config): i for i, config in enumerate(self.pool)}
+
+    @property
+    def best(self) -> float:
+        """The best score of the pool: for who measures a search, not for the searcher."""
+        return float(np.nanmax(self.scores))
+
+    @property
+    def worst(self) -> float:
+        """The worst score of the pool."""
+        return float(np.nanmin(self.scores))
+
+    def evaluate(self, config: Mapping[str, Any]) -> float:
+        """Return the score of a configuration of the pool.
+
+        Raises
+        ------
+        KeyError, ValueError
+            If the configuration is not valid, or not in the pool.
+        TimeoutError, RuntimeError
+            If the evaluation had failed, with the reason of then.
+        """
+        number = self._numbers.get(config_key(self.space.check(config)))
+        if number is None:
+            raise ValueError(f"config: {dict(config)} was never evaluated on {self.name!r}; "
+                             "accepted is one of the pool")  # fmt: skip
+        status, reason = self.failures[number]
+        if status:
+            raise (TimeoutError if status == "timeout" else RuntimeError)(reason or status)
+        return float(self.scores[number])

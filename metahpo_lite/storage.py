@@ -1,0 +1,300 @@
+"""Storage: how experience lies in a folder, whole or not at all, and read with mistrust.
+
+Everything is JSON or Parquet: nothing that is read is ever executed. What is wrong in a file is
+said with the file, the column and the row, counted from 0.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from metahpo_lite.hyperparameters import Categorical, Float
+from metahpo_lite.spaces import Config, SearchSpace
+
+SCORES = pa.schema(
+    {
+        "task": pa.string(),
+        "config": pa.int64(),
+        "score": pa.float64(),  # missing unless the status is ok
+        "std": pa.float64(),  # over the folds
+        "seconds": pa.float64(),
+        "status": pa.string(),  # ok, failed or timeout
+        "reason": pa.string(),  # why it failed
+    }
+)
+TASKS = pa.schema(
+    {
+        "task": pa.string(),
+        "family": pa.string(),
+        "rows": pa.int64(),
+        "features": pa.int64(),
+        "classes": pa.int64(),
+        "source": pa.string(),
+        "licence": pa.string(),
+    }
+)
+
+# ---- files
+
+
+def write_file(path: Path, content: str | pa.Table) -> None:
+    """Write a file under a temporary name and rename it: it is there whole, or not at all."""
+    part = path.with_name(path.name + ".part")
+    with open(part, "wb") as file:
+        if isinstance(content, pa.Table):
+            pq.write_table(content, file, compression="zstd")
+        else:
+            file.write(content.encode())
+        file.flush()
+        os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it
+    os.replace(part, path)
+
+
+def read_file(path: Path) -> pa.Table | str:
+    """Read a Parquet file, or another one as text.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If it is not there, or is no Parquet file, or no text.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; accepted is a folder of an experience, with "
+                                "space.json, configs, scores and tasks.parquet")  # fmt: skip
+    try:
+        if path.suffix != ".parquet":
+            return path.read_text(encoding="utf-8")
+        return pq.ParquetFile(path).read()
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        kind = "a Parquet file" if path.suffix == ".parquet" else "text"
+        raise ValueError(f"{path}: truncated, or not {kind}: {error}") from None
+
+
+def as_schema(table: pa.Table, schema: pa.Schema, where: Path | str) -> pa.Table:
+    """Return the columns of the schema, or raise a ValueError if one lacks or has another type."""
+    columns = []
+    for field in schema:
+        if field.name not in table.column_names:
+            raise ValueError(f"{where}: column {field.name!r} is missing; accepted are all of "
+                             f"{schema.names}")  # fmt: skip
+        column = table[field.name]
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if not (pa.types.is_null(kind) or _same_kind(kind, field.type)):
+            raise ValueError(f"{where}: column {field.name!r} is of type {kind}; accepted is "
+                             f"{field.type}")  # fmt: skip
+        columns.append(column.cast(field.type))
+    return pa.table(columns, schema=schema)
+
+
+def _same_kind(kind: pa.DataType, accepted: pa.DataType) -> bool:
+    if pa.types.is_string(accepted):
+        return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    if pa.types.is_floating(accepted):
+        return pa.types.is_floating(kind) or pa.types.is_integer(kind)
+    return pa.types.is_integer(kind)
+
+
+def refuse(where: Path | str, column: str, bad: np.ndarray, values: Sequence, accepted: str):
+    """Raise a ValueError about the first row that is bad, if there is one."""
+    bad = np.asarray(bad, dtype=bool)
+    if bad.any():
+        row = int(bad.argmax())
+        value = list(values)[row]
+        value = value.item() if isinstance(value, np.generic) else value
+        raise ValueError(f"{where}: column {column!r}, row {row}: got {value!r}, accepted is "
+                         f"{accepted}")  # fmt: skip
+
+
+def as_table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
+    """Make the table of the schema; the same bytes whatever the version of pandas."""
+    arrays = [pa.array(frame[f.name], f.type, from_pandas=True) for f in schema]
+    return pa.table(arrays, schema=schema)
+
+
+def described_table(meta_features: pd.DataFrame) -> pa.Table:
+    """Make the table of ``meta_features.parquet``."""
+    columns = {n: pa.array(c, pa.float64(), from_pandas=True) for n, c in meta_features.items()}
+    return indexed_table("task", pa.array(meta_features.index, pa.string()), columns)
+
+
+def space_text(space: SearchSpace, about: Mapping[str, Any]) -> str:
+    """Return the text of ``space.json``: the space, and beside it how its scores were made."""
+    return json.dumps({"collection": dict(about), **json.loads(space.to_json())}, indent=2) + "\n"
+
+
+def space_of(path: Path) -> tuple[SearchSpace, dict]:
+    """Read ``space.json``."""
+    text = read_file(path)
+    try:
+        about = json.loads(text).get("collection", {})
+        if not isinstance(about, dict):
+            raise ValueError(f"collection is {about!r}, accepted is an object")
+        return SearchSpace.from_json(text), about
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+# ---- configurations
+
+
+def configs_table(space: SearchSpace, configs: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Make the table of ``configs.parquet``: a column per hyperparameter, missing where inactive.
+
+    Numbers are numbers. A choice is text; where some choice is no text, all are written as JSON.
+    """
+    columns: dict[str, pa.Array] = {}
+    for h in space:
+        if isinstance(h, Categorical):  # None may be a choice, so look whether the name is there
+            values = [_as_text(h, c[h.name]) if h.name in c else None for c in configs]
+        else:
+            values = [config.get(h.name) for config in configs]
+        columns[h.name] = pa.array(values, _stored_as(h))
+    return indexed_table("config", pa.array(np.arange(len(configs)), pa.int64()), columns)
+
+
+def configs_of(space: SearchSpace, table: pa.Table, where: Path | str) -> list[Config]:
+    """Read the configurations back from the table of ``configs.parquet``, and check each."""
+    schema = pa.schema({"config": pa.int64(), **{h.name: _stored_as(h) for h in space}})
+    table = as_schema(table, schema, where)
+    numbers = table["config"].to_pylist()
+    wrong = [number != row for row, number in enumerate(numbers)]
+    refuse(where, "config", wrong, numbers, "0, 1, 2 and so on, in order")
+    if unknown := [n for n in table.column_names if n != "config" and n not in space.names]:
+        raise ValueError(f"{where}: column {unknown[0]!r} is not in the space: {space.names}")
+    choices = {
+        h.name: {_as_text(h, choice): choice for choice in h.choices}
+        for h in space
+        if isinstance(h, Categorical)
+    }
+    configs, seen = [], {}
+    for row, cells in enumerate(table.select(space.names).to_pylist()):
+        config = {name: value for name, value in cells.items() if value is not None}
+        for name, values in choices.items():
+            if name in config:
+                config[name] = values.get(config[name], config[name])
+        try:
+            configs.append(space.check(config))
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"{where}: row {row}: {error.args[0]}") from None
+        first = seen.setdefault(config_key(configs[-1]), row)
+        if first != row:
+            raise ValueError(f"{where}: row {row}: the same configuration as in row {first}")
+    return configs
+
+
+def config_key(config: Config) -> str:
+    """Return what tells configurations apart, True from 1 too."""
+    return json.dumps(config)
+
+
+def indexed_table(name: str, index: pa.Array, columns: Mapping[str, pa.Array]) -> pa.Table:
+    """Make a table that pandas reads with `index` as its index, the same by any pandas."""
+    kind = {"pandas_type": "unicode", "numpy_type": "object"}
+    if pa.types.is_integer(index.type):
+        kind = {"pandas_type": "int64", "numpy_type": "int64"}
+    about = {"name": name, "field_name": name, "metadata": None, **kind}
+    pandas = {"index_columns": [name], "column_indexes": [], "columns": [about], "creator": {}}
+    table = pa.table({**columns, name: index})
+    return table.replace_schema_metadata({"pandas": json.dumps(pandas)})
+
+
+def _stored_as(h) -> pa.DataType:
+    if isinstance(h, Categorical):
+        return pa.string()
+    return pa.float64() if isinstance(h, Float) else pa.int64()
+
+
+def _as_text(h: Categorical, value: Any) -> str:
+    return value if all(isinstance(choice, str) for choice in h.choices) else json.dumps(value)
+
+
+# ---- a log that one process at a time writes
+
+_mine: set[str] = set()  # the system's lock does not keep this process from itself
+
+
+@contextmanager
+def locked(path: Path) -> Iterator:
+    """Open a log for appending, alone; remove it at the end if nothing is in it.
+
+    The lock ends with the process, however that ends.
+
+    Raises
+    ------
+    RuntimeError
+        If it is open already, here or in another process.
+    """
+    name = os.path.realpath(path)
+    refusal = RuntimeError(f"folder: another process collects into {path.parent}; wait for its end")
+    if name in _mine:
+        raise refusal
+    _mine.add(name)
+    try:
+        while True:
+            log = open(path, "a+b")  # noqa: SIM115 - closed below
+            try:
+                _lock(log)
+            except OSError:
+                log.close()
+                raise refusal from None
+            if path.exists() and os.path.samestat(os.fstat(log.fileno()), path.stat()):
+                break
+            log.close()  # the one before removed it in between
+        try:
+            yield log
+        finally:
+            log.flush()
+            empty = os.fstat(log.fileno()).st_size == 0
+            if empty and os.name != "nt":
+                path.unlink()  # while the lock holds: nobody else can have begun
+            log.close()
+            if empty and os.name == "nt":  # there an open file cannot be removed
+                path.unlink(missing_ok=True)
+    finally:
+        _mine.discard(name)
+
+
+def _lock(file) -> None:
+    """Lock one byte far behind the end of the file, or raise an OSError."""
+    if os.name == "nt":
+        import msvcrt
+
+        file.seek(2**30)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 2**30)
+
+
+def append(log, row: dict) -> None:
+    """Write one line; it survives the end of this process, but not that of the power."""
+    log.write(json.dumps(row).encode() + b"\n")
+    log.flush()
+
+
+def read_log(log) -> list[dict]:
+    """Return the rows of the log; a last line that was torn is cut off."""
+    log.seek(0)
+    content = log.read()
+    end = content.rfind(b"\n") + 1
+    if end < len(content):
+        log.truncate(end)
+    rows = []
+    for number, line in enumerate(content[:end].splitlines(), 1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            raise ValueError(f"{log.name}: line {number} is no JSON: the disk lost it; "
+                             "delete this line, and it is evaluated again") from None  # fmt: skip
+    return rows

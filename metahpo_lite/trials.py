@@ -1,0 +1,220 @@
+"""Trials: tables of tasks, configurations and scores, checked, or made of a table from elsewhere.
+
+What is wrong in a table is said with its name, the column and the row, counted from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import ExtraTreesRegressor
+
+from metahpo_lite.hyperparameters import Categorical, Float, Int
+from metahpo_lite.spaces import Config, SearchSpace, at_least_one
+from metahpo_lite.storage import SCORES, TASKS, config_key, refuse
+
+STATUS = ("ok", "failed", "timeout")
+Where = Path | str  # what is checked: a file, or the name of a table
+
+
+# ---- checks
+
+
+def checked_tasks(tasks: pd.DataFrame, where: Where) -> pd.DataFrame:
+    """Return the tasks, index ``task``, with all of `TASKS`; a ValueError says what is bad."""
+    names = tasks.index.to_series().reset_index(drop=True)
+    refuse(where, "task", [not (isinstance(t, str) and t) for t in names], names, "a name")
+    refuse(where, "task", names.duplicated(), names, "each task once")
+    if names.empty:
+        raise ValueError(f"{where}: no row; accepted is at least one task")
+    if "family" not in tasks:
+        raise ValueError(f"{where}: column 'family' is missing")
+    family = tasks["family"]
+    refuse(where, "family", [not (isinstance(f, str) and f) for f in family], family, "a name")
+    tasks = tasks.reindex(columns=[name for name in TASKS.names if name != "task"])
+    for column in ("rows", "features", "classes"):
+        numbers = _numbers(tasks[column], where)
+        refuse(where, column, (numbers < 1) | (numbers % 1 > 0), numbers, "a count, or missing")
+    return tasks.set_index(pd.Index(names, name="task"))
+
+
+def checked_trials(
+    trials: pd.DataFrame, n_configs: int, tasks: pd.Index, where: Where
+) -> pd.DataFrame:
+    """Return the trials, sorted, with all columns of `SCORES`; a ValueError says what is bad."""
+    if lacking := [name for name in ("task", "config", "score") if name not in trials]:
+        raise ValueError(f"{where}: column {lacking[0]!r} is missing")
+    trials = trials.reset_index(drop=True).reindex(columns=SCORES.names)
+    refuse(where, "task", ~trials["task"].isin(tasks), trials["task"], "one of the tasks")
+    number = _numbers(trials["config"], where)
+    bad = ~(number % 1 == 0) | (number < 0) | (number >= n_configs)
+    refuse(where, "config", bad, trials["config"], f"a number from 0 to {n_configs - 1}")
+    twice = trials.duplicated(["task", "config"])
+    refuse(where, "config", twice, trials["config"], "each configuration once per task")
+
+    scores = _numbers(trials["score"], where)
+    status = trials["status"].astype(object)
+    status = status.where(status.notna(), np.where(scores.notna(), "ok", "failed"))
+    refuse(where, "status", ~status.isin(STATUS), status, f"one of {STATUS}")
+    bad = (status == "ok") & ~np.isfinite(scores)
+    refuse(where, "score", bad, scores, "a finite number, where the status is ok")
+    bad = (status != "ok") & scores.notna()
+    refuse(where, "score", bad, scores, "no score, where the status is not ok")
+    for column in ("std", "seconds"):
+        numbers = _numbers(trials[column], where)
+        bad = (numbers < 0) | np.isinf(numbers)
+        refuse(where, column, bad, numbers, "at least 0, finite or missing")
+
+    counts = trials.groupby("task").size().reindex(tasks, fill_value=0)
+    if (counts < n_configs).any():
+        task = counts.index[(counts < n_configs).argmax()]
+        there = set(trials.loc[trials["task"] == task, "config"])
+        lacks = next(i for i in range(n_configs) if i not in there)
+        raise ValueError(f"{where}: task {task!r} lacks configuration {lacks}; accepted are all "
+                         f"{n_configs} configurations for each task")  # fmt: skip
+    reasons = trials["reason"].astype(object)
+    trials = trials.assign(
+        config=number.astype("int64"),
+        score=scores,
+        status=status,
+        reason=reasons.where(reasons.notna(), ""),
+    )
+    return trials.sort_values(["task", "config"], ignore_index=True)
+
+
+def checked_meta_features(
+    table: pd.DataFrame | None, tasks: pd.Index, where: Where
+) -> pd.DataFrame | None:
+    """Return the meta-features, a row for each task; a ValueError says what is bad."""
+    if table is None:
+        return None
+    names = table.index.to_series().reset_index(drop=True)
+    refuse(where, "task", ~names.isin(tasks), names, "one of the tasks of the experience")
+    refuse(where, "task", names.duplicated(), names, "each task once")
+    columns = {}
+    for name in table.columns:
+        columns[str(name)] = _numbers(table[name].rename(str(name)), where)
+        refuse(where, str(name), np.isinf(columns[str(name)]), table[name], "finite or missing")
+    return pd.DataFrame(columns, index=pd.Index(names, name="task")).reindex(tasks)
+
+
+def _numbers(column: pd.Series, where: Where) -> pd.Series:
+    """Return a column as float64 with rows counted from 0, if it holds numbers or nothing."""
+    column = column.reset_index(drop=True)
+    if column.isna().all():
+        return column.astype("float64")
+    if not pd.api.types.is_numeric_dtype(column.dtype):
+        texts = [not isinstance(v, (int, float, np.number)) and not pd.isna(v) for v in column]
+        refuse(where, str(column.name), texts, column, "a number")
+    return column.astype("float64")
+
+
+# ---- a table from elsewhere
+
+
+def from_trials(
+    table: pd.DataFrame,
+    meta_features: pd.DataFrame | None,
+    families: Mapping[str, str] | None,
+    space: SearchSpace | None,
+    n_configs: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Return the parts of the `MetaDataset` that a long table makes; see its `from_trials`."""
+    if not isinstance(table, pd.DataFrame) or table.empty:
+        raise ValueError("table: no DataFrame, or no row; accepted is one row per trial")
+    if lacking := [name for name in ("task", "score") if name not in table]:
+        raise ValueError(f"table: column {lacking[0]!r} is missing; accepted are task, score and "
+                         "one column per hyperparameter")  # fmt: skip
+    table = table.reset_index(drop=True)
+    refuse("table", "task", table["task"].isna(), table["task"], "the name of a task")
+    scores = _numbers(table["score"], "table")
+    refuse("table", "score", ~np.isfinite(scores), scores, "finite: drop the trials that failed")
+    task = table["task"].astype(object).map(str)
+    values = table.drop(columns=["task", "score"])
+    space = _space_of_columns(values) if space is None else space
+    configs = _configs_of_rows(space, values)
+    keys = pd.Series([config_key(config) for config in configs])
+    twice = pd.DataFrame({"task": task, "key": keys}).duplicated()
+    refuse("table", "task", twice, task, "each configuration once per task")
+
+    number, distinct = pd.factorize(keys)
+    names = list(dict.fromkeys(task))
+    pool = pd.Series(configs).groupby(number).first().tolist()
+    if len(table) == len(names) * len(distinct):
+        trials = pd.DataFrame({"task": task, "config": number, "score": scores})
+        about = {}
+    else:
+        at_least_one("n_configs", n_configs)
+        rng = np.random.default_rng(seed)
+        chosen = rng.choice(len(pool), min(n_configs, len(pool)), replace=False)
+        points = space.encode(pool)
+        predicted = [
+            _surrogate(points[number[rows]], scores[rows], seed).predict(points[np.sort(chosen)])
+            for rows in (np.flatnonzero(task == name) for name in names)
+        ]
+        pool = [pool[i] for i in np.sort(chosen)]
+        trials = pd.DataFrame({
+            "task": np.repeat(names, len(pool)),
+            "config": np.tile(np.arange(len(pool)), len(names)),
+            "score": np.concatenate(predicted),
+        })  # fmt: skip
+        about = {"surrogate": "100 extremely randomised trees per task", "seed": seed}
+    families = {} if families is None else {str(t): f for t, f in dict(families).items()}
+    refuse("families", "task", [t not in names for t in families], list(families), "a task")
+    tasks = pd.DataFrame({"family": [str(families.get(name, name)) for name in names]})
+    if meta_features is not None:
+        meta_features = meta_features.set_axis(meta_features.index.map(str), axis=0)
+    return {
+        "space": space,
+        "configs": pool,
+        "trials": trials,
+        "tasks": tasks.set_index(pd.Index(names, name="task")),
+        "meta_features": meta_features,
+        "about": about,
+    }
+
+
+def _space_of_columns(values: pd.DataFrame) -> SearchSpace:
+    """Guess the space: numbers from smallest to largest, other values as choices."""
+    found = []
+    for name, column in values.items():
+        refuse("table", str(name), column.isna(), column, "a value: only a space tells where a "
+               "hyperparameter is inactive")  # fmt: skip
+        distinct = column.unique()
+        number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+        if not number or len(distinct) == 1:
+            found.append(Categorical(str(name), sorted(distinct.tolist(), key=str)))
+            continue
+        refuse("table", str(name), ~np.isfinite(column.astype(float)), column, "a finite number")
+        kind = Int if pd.api.types.is_integer_dtype(column.dtype) else Float
+        found.append(kind(str(name), column.min(), column.max()))
+    return SearchSpace(found)
+
+
+def _configs_of_rows(space: SearchSpace, values: pd.DataFrame) -> list[Config]:
+    """Return each row as a configuration; missing cells are inactive."""
+    values = values.set_axis(values.columns.map(str), axis=1)
+    for name in values.columns.symmetric_difference(space.names):
+        lacks = "is not in the space" if name in values else "is missing"
+        raise ValueError(f"table: column {name!r} {lacks}; accepted are task, score, {space.names}")
+    configs = []
+    present = values.notna().to_numpy()
+    rows = zip(*(values[name].tolist() for name in values), strict=True)
+    for number, (row, there) in enumerate(zip(rows, present, strict=True)):
+        config = {n: v for n, v, t in zip(values.columns, row, there, strict=True) if t}
+        try:
+            configs.append(space.check(config))
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"table: row {number}: {error.args[0]}") from None
+    return configs
+
+
+def _surrogate(points: np.ndarray, scores: pd.Series, seed: int) -> ExtraTreesRegressor:
+    """Fit what predicts the score on one task."""
+    trees = ExtraTreesRegressor(n_estimators=100, min_samples_leaf=2, random_state=seed)
+    return trees.fit(points, scores)

@@ -1,0 +1,122 @@
+"""In a worker of a collection: one evaluation, or the description of one table, as a row.
+
+A worker prepares the task that it holds once. All that is not part of an evaluation, such as the
+start of the process that a time limit needs, is done before the clock runs.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import current_process, parent_process
+
+import numpy as np
+from joblib.externals.loky.backend import get_context
+from joblib.externals.loky.process_executor import ProcessPoolExecutor
+
+from metahpo_lite import tasks as live
+from metahpo_lite.datasets import Dataset, load_dataset
+from metahpo_lite.learners import Learner
+from metahpo_lite.spaces import Config
+from metahpo_lite.tasks import LiveTask
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to make a task; light where the names say it all."""
+
+    task: str
+    key: str
+    dataset: Dataset | str
+    learner: Learner | str
+    settings: dict
+    collector: int  # the process that collects
+
+
+_worker = threading.local()  # .key and .task: the one that this worker holds
+
+
+def evaluate(job: Job, number: int, config: Config) -> dict:
+    """Evaluate one configuration; whatever happens is a row."""
+    score = std = None
+    status, reason, start = "failed", "", time.perf_counter()
+    try:
+        task = _hold(job)
+        start = time.perf_counter()
+        folds = task.evaluate_folds(config)
+        if np.isfinite(folds).all():
+            score, std, status = float(folds.mean()), float(folds.std()), "ok"
+        else:
+            reason = f"the scores of the folds are {folds.tolist()}"
+    except TimeoutError as error:
+        status, reason = "timeout", str(error)
+    except ImportError:
+        raise  # this worker lacks a package: that says nothing about the configuration
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+    seconds = round(time.perf_counter() - start, 4)
+    return {"task": job.task, "config": number, "score": score, "std": std, "seconds": seconds,
+            "status": status, "reason": reason}  # fmt: skip
+
+
+def _hold(job: Job) -> LiveTask:
+    """Return the task, made once, with all that is not to count as time of the evaluation."""
+    if getattr(_worker, "key", None) != job.key:
+        end_with(job.collector)
+        _worker.key = _worker.task = None
+        _worker.task = LiveTask(job.dataset, job.learner, **job.settings)
+        _worker.key = job.key
+        _ = _worker.task.prepared
+    task = _worker.task
+    if task.time_limit is not None:
+        mine = live._mine
+        if getattr(mine, "pid", None) != os.getpid():
+            mine.worker = ProcessPoolExecutor(max_workers=1, context=get_context("loky"))
+            mine.pid, mine.key = os.getpid(), None
+        try:
+            if mine.key is None:
+                mine.worker.submit(end_with, os.getpid()).result()
+            if mine.key != task._key:
+                mine.worker.submit(live._hold, task._key, task).result()
+                mine.key = task._key
+        except BaseException:
+            live._stop_worker()
+            raise
+    return task
+
+
+_ends_with: set[int] = set()
+
+
+def end_with(parent: int) -> None:
+    """Let this process end soon after its parent, which kill -9 keeps from ending it."""
+    child = current_process().name.startswith("LokyProcess") or os.getppid() == parent
+    if not child or parent in _ends_with:  # else a thread of the parent, or part of a cluster
+        return
+    _ends_with.add(parent)
+
+    def watch():
+        if os.name == "nt":  # there the number of a parent stays when it has ended
+            parent_process().join()
+        while os.name != "nt" and os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def describe_table(task: str, dataset: Dataset | str, describe: Callable) -> dict:
+    """Compute the meta-features of one table, for the log: JSON knows no NaN."""
+    try:
+        values = describe(load_dataset(dataset) if isinstance(dataset, str) else dataset)
+        values = {str(name): float(value) for name, value in values.items()}
+    except Exception as error:
+        raise RuntimeError(
+            f"the meta-features of {task!r}: {type(error).__name__}: {error}"
+        ) from None
+    values = {name: value if math.isfinite(value) else None for name, value in values.items()}
+    return {"task": task, "meta_features": values}
