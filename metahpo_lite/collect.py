@@ -150,7 +150,7 @@ def collect_experience(
             text = space_text(learner.space, {**settings, **_circumstances()})
             write_file(folder / "space.json", text)
             write_file(folder / "configs.parquet", configs_table(learner.space, configs))
-        _evaluate_all(folder, log, jobs, configs, about, progress)
+        whole = _evaluate_all(folder, log, jobs, configs, about, progress)
         if describe is not None:
             _describe_all(folder, log, jobs, describe, progress)
         experience = MetaDataset.load(folder)
@@ -158,6 +158,8 @@ def collect_experience(
         path = folder / "README.md"
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             write_file(path, text)
+        if all(row["task"] in whole and ("config" in row or describe) for row in read_log(log)):
+            log.truncate(0)  # else it holds parts of tasks that were not asked for this time
     return experience
 
 
@@ -181,8 +183,8 @@ def _jobs(learner: Learner, datasets: Sequence, settings: dict) -> tuple[list[Jo
     return jobs, about
 
 
-def _evaluate_all(folder, log, jobs, configs, about, progress) -> None:
-    """Evaluate what is neither in the folder nor in the log, then move whole tasks there."""
+def _evaluate_all(folder, log, jobs, configs, about, progress) -> set[str]:
+    """Evaluate what is neither in the folder nor in the log; store and return the whole tasks."""
     stored = _rows(folder / "scores.parquet")
     rows = {(row["task"], row["config"]): row for row in stored}
     rows.update({(row["task"], row["config"]): row for row in read_log(log) if "config" in row})
@@ -191,32 +193,31 @@ def _evaluate_all(folder, log, jobs, configs, about, progress) -> None:
     calls = (joblib.delayed(evaluate)(job, i, configs[i]) for job, i in todo)
     for row in _run(calls, log, len(jobs) * len(configs), len(todo), "evaluation", progress):
         rows[row["task"], row["config"]] = row
-    if len(rows) == len(stored) and (folder / "tasks.parquet").exists():
-        return
     counts = pd.Series([task for task, _ in rows]).value_counts()
     whole = set(counts.index[counts == len(configs)])
-    tasks = {row["task"]: row for row in _rows(folder / "tasks.parquet")} | about
     scores = [rows[key] for key in sorted(rows) if key[0] in whole]
-    write_file(folder / "scores.parquet", as_table(pd.DataFrame(scores), SCORES))
-    named = pd.DataFrame([tasks[name] for name in sorted(whole)])
-    write_file(folder / "tasks.parquet", as_table(named, TASKS))
-    _rewrite(log, [row for key, row in sorted(rows.items()) if key[0] not in whole])
+    if len(scores) > len(stored):
+        tasks = {row["task"]: row for row in _rows(folder / "tasks.parquet")} | about
+        named = pd.DataFrame([tasks[name] for name in sorted(whole)])
+        write_file(folder / "tasks.parquet", as_table(named, TASKS))
+        # last: as long as it lacks rows, both are written again
+        write_file(folder / "scores.parquet", as_table(pd.DataFrame(scores), SCORES))
+    return whole
 
 
 def _describe_all(folder, log, jobs, describe, progress) -> None:
     """Compute the meta-features that are neither in the folder nor in the log."""
     path = folder / "meta_features.parquet"
-    stored = {row["task"]: row for row in _rows(path)}
-    logged = read_log(log)
-    rows = stored | {row["task"]: row["meta_features"] for row in logged if "config" not in row}
+    stored = {row.pop("task"): row for row in _rows(path)}
+    logged = [row for row in read_log(log) if "config" not in row]
+    rows = stored | {row["task"]: row["meta_features"] for row in logged}
     todo = [job for job in jobs if job.task not in rows]
     calls = (joblib.delayed(describe_table)(job.task, job.dataset, describe) for job in todo)
     for row in _run(calls, log, len(jobs), len(todo), "table", progress):
         rows[row["task"]] = row["meta_features"]
     if len(rows) > len(stored):
         table = pd.DataFrame.from_dict(rows, orient="index", dtype="float64").sort_index()
-        write_file(path, described_table(table.drop(columns="task", errors="ignore")))
-        _rewrite(log, [row for row in logged if "config" in row])
+        write_file(path, described_table(table))
 
 
 def _run(calls, log, total: int, todo: int, unit: str, progress: bool | None):
@@ -237,13 +238,6 @@ def _run(calls, log, total: int, todo: int, unit: str, progress: bool | None):
             bar.update()
             yield row
     os.fsync(log.fileno())
-
-
-def _rewrite(log, rows: list[dict]) -> None:
-    """Leave these rows alone in the log."""
-    log.truncate(0)  # opened for appending: it goes on at the new end
-    for row in rows:
-        append(log, row)
 
 
 def _rows(path: Path) -> list[dict]:

@@ -97,8 +97,9 @@ def checked_meta_features(
     refuse(where, "task", names.duplicated(), names, "each task once")
     columns = {}
     for name in table.columns:
-        columns[str(name)] = _numbers(table[name].rename(str(name)), where)
-        refuse(where, str(name), np.isinf(columns[str(name)]), table[name], "finite or missing")
+        numbers = _numbers(table[name].rename(str(name)), where)
+        refuse(where, str(name), np.isinf(numbers), numbers, "finite or missing")
+        columns[str(name)] = numbers.to_numpy()
     return pd.DataFrame(columns, index=pd.Index(names, name="task")).reindex(tasks)
 
 
