@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import current_process, parent_process
 
+import joblib
 import numpy as np
 from joblib.externals.loky.backend import get_context
 from joblib.externals.loky.process_executor import ProcessPoolExecutor
@@ -45,9 +46,10 @@ def evaluate(job: Job, number: int, config: Config) -> dict:
     score = std = None
     status, reason, start = "failed", "", time.perf_counter()
     try:
-        task = _hold(job)
-        start = time.perf_counter()
-        folds = task.evaluate_folds(config)
+        with joblib.parallel_config(backend="sequential"):  # else dask waits for its own workers
+            task = _hold(job)
+            start = time.perf_counter()
+            folds = task.evaluate_folds(config)
         if np.isfinite(folds).all():
             score, std, status = float(folds.mean()), float(folds.std()), "ok"
         else:
@@ -112,7 +114,8 @@ def end_with(parent: int) -> None:
 def describe_table(task: str, dataset: Dataset | str, describe: Callable) -> dict:
     """Compute the meta-features of one table, for the log: JSON knows no NaN."""
     try:
-        values = describe(load_dataset(dataset) if isinstance(dataset, str) else dataset)
+        with joblib.parallel_config(backend="sequential"):
+            values = describe(load_dataset(dataset) if isinstance(dataset, str) else dataset)
         values = {str(name): float(value) for name, value in values.items()}
     except Exception as error:
         raise RuntimeError(
