@@ -138,7 +138,7 @@ class MetaDataset:
         best = best[["config", "score"]].sort_index()
         values = pd.DataFrame(list(self.configs), columns=self.space.names, dtype=object)
         values = values.iloc[best["config"]].infer_objects().set_axis(best.index)
-        return best.join(values, rsuffix="_value")
+        return pd.concat([best, values], axis=1)
 
     def replay(self, task: str) -> ReplayTask:
         """Return a task that looks its scores up; a KeyError if there is no such task."""

@@ -92,6 +92,10 @@ def as_schema(table: pa.Table, schema: pa.Schema, where: Path | str) -> pa.Table
         if not (pa.types.is_null(kind) or _same_kind(kind, field.type)):
             raise ValueError(f"{where}: column {field.name!r} is of type {kind}; accepted is "
                              f"{field.type}")  # fmt: skip
+        if pa.types.is_floating(kind) and pa.types.is_integer(field.type):
+            values = column.to_numpy()  # pandas makes floats of integers with a missing value
+            refuse(where, field.name, ~(np.isnan(values) | (values % 1 == 0)), values, "whole")
+            column = pa.chunked_array([pa.array(values, from_pandas=True)])
         columns.append(column.cast(field.type))
     return pa.table(columns, schema=schema)
 
@@ -99,9 +103,7 @@ def as_schema(table: pa.Table, schema: pa.Schema, where: Path | str) -> pa.Table
 def _same_kind(kind: pa.DataType, accepted: pa.DataType) -> bool:
     if pa.types.is_string(accepted):
         return pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    if pa.types.is_floating(accepted):
-        return pa.types.is_floating(kind) or pa.types.is_integer(kind)
-    return pa.types.is_integer(kind)
+    return pa.types.is_floating(kind) or pa.types.is_integer(kind)
 
 
 def refuse(where: Path | str, column: str, bad: np.ndarray, values: Sequence, accepted: str):
@@ -164,13 +166,13 @@ def configs_table(space: SearchSpace, configs: Sequence[Mapping[str, Any]]) -> p
 
 def configs_of(space: SearchSpace, table: pa.Table, where: Path | str) -> list[Config]:
     """Read the configurations back from the table of ``configs.parquet``, and check each."""
+    if unknown := [n for n in table.column_names if n != "config" and n not in space.names]:
+        raise ValueError(f"{where}: column {unknown[0]!r} is not in the space: {space.names}")
     schema = pa.schema({"config": pa.int64(), **{h.name: _stored_as(h) for h in space}})
     table = as_schema(table, schema, where)
     numbers = table["config"].to_pylist()
     wrong = [number != row for row, number in enumerate(numbers)]
     refuse(where, "config", wrong, numbers, "0, 1, 2 and so on, in order")
-    if unknown := [n for n in table.column_names if n != "config" and n not in space.names]:
-        raise ValueError(f"{where}: column {unknown[0]!r} is not in the space: {space.names}")
     choices = {
         h.name: {_as_text(h, choice): choice for choice in h.choices}
         for h in space
