@@ -44,9 +44,8 @@ from metahpo_lite.storage import (
     write_file,
 )
 from metahpo_lite.tasks import LiveTask
-from metahpo_lite.worker import Job, describe_table, end_with, evaluate
+from metahpo_lite.worker import Job, describe_table, evaluate
 
-_Job, _evaluate, _end_with = Job, evaluate, end_with  # for a collection begun before
 LOG = "collect.log"  # in the folder while a collection is under way
 DEFAULTS = {"metric": "balanced_accuracy", "folds": 3, "seed": 0, "max_rows": 2000}
 

@@ -36,6 +36,9 @@ def checked_tasks(tasks: pd.DataFrame, where: Where) -> pd.DataFrame:
     family = tasks["family"]
     refuse(where, "family", [not (isinstance(f, str) and f) for f in family], family, "a name")
     tasks = tasks.reindex(columns=[name for name in TASKS.names if name != "task"])
+    for column in ("source", "licence"):
+        texts = tasks[column].astype(object)
+        tasks[column] = texts.where(texts.notna(), "")
     for column in ("rows", "features", "classes"):
         numbers = _numbers(tasks[column], where)
         refuse(where, column, (numbers < 1) | (numbers % 1 > 0), numbers, "a count, or missing")
