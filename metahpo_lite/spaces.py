@@ -201,7 +201,7 @@ class SearchSpace:
         size, growing = 1, [h for h in self if h.n_values > 1]
         while growing:
 
-            def coarsest_first(h):
+            def coarsest_first(h, levels=levels):
                 return not isinstance(h, Categorical), len(levels[h.name])
 
             for h in sorted(growing, key=coarsest_first):  # of equals, the first in the space
