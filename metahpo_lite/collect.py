@@ -26,7 +26,7 @@ from metahpo_lite.card import card
 from metahpo_lite.datasets import Dataset
 from metahpo_lite.learners import LEARNERS, Learner, get_learner
 from metahpo_lite.metadata import MetaDataset
-from metahpo_lite.spaces import Config, SearchSpace, at_least_one
+from metahpo_lite.spaces import Config, SearchSpace, check_seed, whole_number
 from metahpo_lite.storage import (
     SCORES,
     TASKS,
@@ -71,10 +71,10 @@ def draw_configs(learner: Learner | str, n: int, seed: int = 0) -> list[Config]:
     KeyError
         If there is no such learner.
     ValueError
-        If `n` is below one, or the space has fewer configurations.
+        If `n` is below one, or the space has fewer configurations; or `seed` is out of range.
     """
     learner = get_learner(learner) if isinstance(learner, str) else learner
-    size = at_least_one("n", n)
+    size, seed = whole_number("n", n), check_seed(seed)
     distinct = {config_key(learner.default): learner.default}
     while len(distinct) <= n and size <= 64 * n:  # the longer sequence begins as the shorter one
         for config in learner.space.sobol(size, np.random.default_rng(seed)):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import gammaln
 
-from metahpo_lite.spaces import Config, SearchSpace, at_least_one
+from metahpo_lite.spaces import Config, SearchSpace, check_seed, whole_number
 
 
 def normalised_regret(incumbents: np.ndarray, best: float, worst: float) -> np.ndarray:
@@ -106,12 +106,13 @@ def hyperparameter_importance(
     Raises
     ------
     ValueError
-        If there are not as many scores as configurations, or fewer than 10 that are not NaN.
+        If there are not as many scores as configurations, or fewer than 10 that are not NaN;
+        or `seed` is out of range.
     """
     from sklearn.ensemble import ExtraTreesRegressor
     from sklearn.inspection import permutation_importance
 
-    scores = np.asarray(scores, dtype=float)
+    scores, seed = np.asarray(scores, dtype=float), check_seed(seed)
     known = np.isfinite(scores)
     if len(configs) != len(scores) or known.sum() < 10:
         raise ValueError(
@@ -172,7 +173,7 @@ def bootstrap_interval(
         )
     if not 0 < level < 1:
         raise ValueError(f"level: got {level!r}, accepted is between 0 and 1")
-    at_least_one("draws", draws)
+    whole_number("draws", draws)
     _, family = np.unique(families.astype(str), return_inverse=True)
     sums = np.stack([values[family == f].sum(axis=0) for f in range(family.max() + 1)])
     sizes = np.bincount(family)

@@ -19,7 +19,7 @@ import pandas as pd
 
 from metahpo_lite.card import card
 from metahpo_lite.catalogue import data_folder
-from metahpo_lite.spaces import Config, SearchSpace, at_least_one
+from metahpo_lite.spaces import Config, SearchSpace, whole_number
 from metahpo_lite.storage import (
     SCORES,
     TASKS,
@@ -107,6 +107,17 @@ class MetaDataset:
         """The seconds that each evaluation took, tasks x configurations."""
         return self._matrix("seconds")
 
+    @cached_property
+    def regrets(self) -> pd.DataFrame:
+        """Normalised regret of each configuration as the only trial, tasks x configurations.
+
+        0 is the best of the task, 1 the worst, or one that failed; all are 0 on a task on which
+        all score the same.
+        """
+        scores = self.scores.T  # so that best and worst belong to the columns
+        best, worst = scores.max(), scores.min()
+        return ((best - scores.fillna(worst)) / (best - worst).where(best > worst, 1.0)).T
+
     @property
     def families(self) -> pd.Series:
         """The family of each task."""
@@ -133,12 +144,19 @@ class MetaDataset:
         ok = self.trials.dropna(subset="score").sort_values(
             ["score", "config"], ascending=[False, True], kind="stable"
         )
-        best = ok.groupby("task", sort=False).head(at_least_one("n", n))
+        best = ok.groupby("task", sort=False).head(whole_number("n", n))
         best = best.assign(rank=best.groupby("task").cumcount() + 1).set_index(["task", "rank"])
         best = best[["config", "score"]].sort_index()
         values = pd.DataFrame(list(self.configs), columns=self.space.names, dtype=object)
         values = values.iloc[best["config"]].infer_objects().set_axis(best.index)
         return pd.concat([best, values], axis=1)
+
+    def best_default(self) -> Config:
+        """Return the single best default: the configuration with the lowest mean regret.
+
+        The mean is over the tasks of `regrets`; of equals the first.
+        """
+        return self.configs[int(self.regrets.mean().to_numpy().argmin())]
 
     def replay(self, task: str) -> ReplayTask:
         """Return a task that looks its scores up; a KeyError if there is no such task."""

@@ -57,7 +57,6 @@ classes remain
 
 import time
 import warnings
-from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -71,6 +70,7 @@ from threadpoolctl import threadpool_limits
 
 from metahpo_lite.datasets import Dataset, as_table
 from metahpo_lite.learners import get_learner
+from metahpo_lite.spaces import check_seed
 
 MAX_CORRELATED = 500  # columns, evenly spaced: wide tables have millions of pairs
 MAX_LANDMARK_ROWS = 1000
@@ -132,8 +132,7 @@ def meta_feature_seconds(table, y=None, groups=None, seed=0) -> pd.Series:
 
 def _compute(table, y, groups, seed) -> tuple[pd.Series, pd.Series]:
     groups = _check_groups(groups)
-    if not (isinstance(seed, Integral) and 0 <= seed < 2**32):
-        raise ValueError(f"seed: got {seed!r}, accepted is a whole number from 0 to 2**32 - 1")
+    seed = check_seed(seed)
     X, y = _prepare(table, y)
     values, seconds = {}, {}
     # One thread: the same sums on every machine. What is undefined is NaN, and no news.

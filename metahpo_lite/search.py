@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from metahpo_lite.spaces import Config, SearchSpace, at_least_one
+from metahpo_lite.spaces import Config, SearchSpace, whole_number
 
 
 class Searcher(Protocol):
@@ -101,7 +101,7 @@ def run(searcher: Searcher, task: Any, n_trials: int, progress: bool = False) ->
         If `n_trials` is below one.
     """
     rows, incumbent = [], math.nan  # no comparison with NaN holds, so any score replaces it
-    trials = range(1, at_least_one("n_trials", n_trials) + 1)
+    trials = range(1, whole_number("n_trials", n_trials) + 1)
     if progress:
         from tqdm.auto import tqdm
 

@@ -25,6 +25,7 @@ from metahpo_lite.hyperparameters import (
     Int,
     accepted,
     is_active,
+    is_number,
     levels_of,
 )
 
@@ -32,11 +33,19 @@ Config = dict[str, Any]
 _INACTIVE = 0.5  # where inactive hyperparameters sit: equal for all, so they add no distance
 
 
-def at_least_one(argument: str, n: int) -> int:
-    """Return `n`, or raise a ValueError that names the argument."""
-    if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
-        raise ValueError(f"{argument}: got {n!r}, accepted is a whole number of at least 1")
+def whole_number(
+    argument: str, n: Any, low: int = 1, high: float = math.inf, or_else: str = ""
+) -> int:
+    """Return `n` as an int, or raise a ValueError that names the argument."""
+    if not (isinstance(n, Integral) and is_number(n) and low <= n <= high):
+        upto = f"of at least {low}" if high == math.inf else f"from {low} to {high}"
+        raise ValueError(f"{argument}: got {n!r}, accepted is a whole number {upto}{or_else}")
     return int(n)
+
+
+def check_seed(seed: Any) -> int:
+    """Return the seed as an int, or raise a ValueError: scikit-learn takes 32 bits."""
+    return whole_number("seed", seed, 0, 2**32 - 1)
 
 
 @dataclass(frozen=True)
@@ -171,7 +180,7 @@ class SearchSpace:
         """
         if n is None:
             return self._decode(rng.random(len(self)).tolist())
-        return [self._decode(u) for u in rng.random((at_least_one("n", n), len(self))).tolist()]
+        return [self._decode(u) for u in rng.random((whole_number("n", n), len(self))).tolist()]
 
     def sobol(self, n: int, rng: np.random.Generator) -> list[Config]:
         """Draw `n` configurations that fill the cube more evenly than chance (Sobol, 1967).
@@ -180,7 +189,7 @@ class SearchSpace:
         configurations equal.
         """
         sampler = qmc.Sobol(len(self), scramble=True, rng=rng)
-        points = sampler.random_base2(math.ceil(math.log2(at_least_one("n", n))))[:n]
+        points = sampler.random_base2(math.ceil(math.log2(whole_number("n", n))))[:n]
         return [self._decode(u) for u in points.tolist()]
 
     def grid(self, budget: int) -> list[Config]:
@@ -196,7 +205,7 @@ class SearchSpace:
         ValueError
             If the budget is below one.
         """
-        at_least_one("budget", budget)
+        whole_number("budget", budget)
         levels = {h.name: levels_of(h, 1) for h in self}
         size, growing = 1, [h for h in self if h.n_values > 1]
         while growing:

@@ -15,7 +15,6 @@ from concurrent.futures import wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -29,8 +28,9 @@ from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import ThreadpoolController
 
 from metahpo_lite.datasets import Dataset, load_dataset
+from metahpo_lite.hyperparameters import is_number
 from metahpo_lite.learners import Learner, get_learner
-from metahpo_lite.spaces import SearchSpace
+from metahpo_lite.spaces import SearchSpace, check_seed, whole_number
 
 METRICS = ("balanced_accuracy", "neg_log_loss")  # scikit-learn's names; higher is better
 
@@ -105,12 +105,12 @@ class LiveTask:
             )
         if self.metric not in METRICS:
             raise ValueError(f"metric: got {self.metric!r}, accepted is one of {METRICS}")
-        _check_whole("folds", self.folds, 2)
-        _check_whole("seed", self.seed, 0, 2**32 - 1)
+        whole_number("folds", self.folds, 2)
+        check_seed(self.seed)
         if self.max_rows is not None:
-            _check_whole("max_rows", self.max_rows, 1, or_else=", or None")
+            whole_number("max_rows", self.max_rows, or_else=", or None")
         limit = self.time_limit
-        if limit is not None and not (_is_a(Real, limit) and limit > 0):
+        if limit is not None and not (is_number(limit) and limit > 0):
             raise ValueError(f"time_limit: got {limit!r}, accepted is above 0, or None")
         # A key tells tasks apart in the process that a limit needs.
         vars(self).update(
@@ -180,16 +180,6 @@ class LiveTask:
             X_train = preprocess.fit_transform(X.iloc[train], y[train])
             folds.append((X_train, y[train], preprocess.transform(X.iloc[test]), y[test]))
         return folds
-
-
-def _is_a(kind: type, value: Any) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
-
-
-def _check_whole(argument: str, n: Any, low: int, high: float = np.inf, or_else: str = "") -> None:
-    if not (_is_a(Integral, n) and low <= n <= high):
-        upto = f"of at least {low}" if high == np.inf else f"from {low} to {high}"
-        raise ValueError(f"{argument}: got {n!r}, accepted is a whole number {upto}{or_else}")
 
 
 def _sample_rows(y: np.ndarray, max_rows: int | None, at_least: int, rng) -> np.ndarray:

@@ -14,7 +14,7 @@ import pandas as pd
 from sklearn.ensemble import ExtraTreesRegressor
 
 from metahpo_lite.hyperparameters import Categorical, Float, Int
-from metahpo_lite.spaces import Config, SearchSpace, at_least_one
+from metahpo_lite.spaces import Config, SearchSpace, check_seed, whole_number
 from metahpo_lite.storage import SCORES, TASKS, config_key, refuse
 
 STATUS = ("ok", "failed", "timeout")
@@ -153,8 +153,8 @@ def from_trials(
         trials = pd.DataFrame({"task": task, "config": number, "score": scores})
         about = {}
     else:
-        at_least_one("n_configs", n_configs)
-        rng = np.random.default_rng(seed)
+        whole_number("n_configs", n_configs)
+        rng = np.random.default_rng(check_seed(seed))
         chosen = rng.choice(len(pool), min(n_configs, len(pool)), replace=False)
         points = space.encode(pool)
         predicted = [

@@ -141,6 +141,9 @@ def test_draw_configs():
     assert len(draw_configs(tiny, 3)) == 4
     with pytest.raises(ValueError, match="at most 3"):
         draw_configs(tiny, 4)
+    for n, seed, message in ((0, 0, "n: got 0"), (True, 0, "n: got True"), (3, -1, "seed: got -1")):
+        with pytest.raises(ValueError, match=f"^{message}, accepted is a whole number"):
+            draw_configs(tiny, n, seed)
 
 
 def test_timeouts_are_recorded(tmp_path):

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from metahpo_lite import MetaDataset, RandomSearch, run
+from metahpo_lite import MetaDataset, RandomSearch, normalised_regret, run
 from metahpo_lite.hyperparameters import Categorical, Float, Int
 from metahpo_lite.spaces import SearchSpace
 
@@ -91,6 +91,18 @@ def test_best_configs():
         assert best.loc[(task, 1), "score"] == row.max()
     number = best.loc[("t1", 1), "config"]
     assert best.loc[("t1", 1), "name"] == CONFIGS[number]["name"]
+
+
+def test_regrets():
+    e = experience()
+    for task, row in e.regrets.iterrows():
+        known = e.replay(task)
+        expected = normalised_regret(known.scores, known.best, known.worst)  # NaN is the worst
+        np.testing.assert_allclose(row, expected, atol=1e-12)
+    assert e.best_default() == CONFIGS[int(np.argmin(e.regrets.to_numpy().mean(axis=0)))]
+    flat = experience(trials=e.trials.assign(score=1.0, status="ok"))
+    assert (flat.regrets == 0).all(axis=None)
+    assert flat.best_default() == CONFIGS[0]  # of equals the first
 
 
 def test_parts():
@@ -261,6 +273,13 @@ def test_a_table_with_other_configurations(tmp_path):
     assert again.scores.equals(mine.scores)
     assert "extremely randomised" in (mine.save(tmp_path / "e") / "README.md").read_text()
     assert MetaDataset.load(tmp_path / "e").scores.equals(mine.scores)
+
+
+@pytest.mark.parametrize("option", [{"n_configs": 0}, {"seed": -1}, {"seed": 0.5}])
+def test_a_wrong_option_is_named(option):
+    ((name, value),) = option.items()
+    with pytest.raises(ValueError, match=f"^{name}: got {value}, accepted is a whole number"):
+        MetaDataset.from_trials(long_table(shared=False), **option)
 
 
 def test_a_table_with_conditions():

@@ -338,6 +338,7 @@ def test_cost():
         ({"groups": []}, ValueError, r"groups: got \[\], accepted is one or more"),
         ({"seed": -1}, ValueError, "seed: got -1, accepted is a whole number from 0"),
         ({"seed": 0.5}, ValueError, "seed: got 0.5, accepted is a whole number"),
+        ({"seed": True}, ValueError, "seed: got True, accepted is a whole number"),
         ({"table": np.ones(4)}, ValueError, "X: 1 dimensions; accepted: a table"),
         ({"table": [[0], [np.inf], [0], [0]]}, ValueError, "X: column '0' holds an infinite"),
     ],
