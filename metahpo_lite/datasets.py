@@ -153,7 +153,7 @@ class Dataset:
             names = [str(column) for column in frame.columns]
             given = repr(target) if np.ndim(target) == 0 else f"a {type(target).__name__}"
             shown = ", ".join(map(repr, names[:20])) + (", ..." if len(names) > 20 else "")
-            hint = _did_you_mean(target, names)
+            hint = did_you_mean(target, names)
             raise KeyError(f"target: {given} is not a column{hint}; accepted: {shown}")
         X = frame.drop(columns=target)
         if X.shape[1] == 0:
@@ -197,8 +197,8 @@ def _labels(y: pd.Series) -> pd.Series:
     return (y.astype("int64") if whole else y).astype(object).map(str)
 
 
-def _did_you_mean(given, accepted) -> str:
-    """Half a sentence with the closest names, or nothing."""
+def did_you_mean(given, accepted) -> str:
+    """Return half a sentence with the closest names, or nothing."""
     lower = {name.lower(): name for name in accepted}
     close = difflib.get_close_matches(str(given).lower(), lower, n=3)
     return f" (did you mean {' or '.join(repr(lower[name]) for name in close)}?)" if close else ""
@@ -259,7 +259,7 @@ def load_dataset(name: str) -> Dataset:
 def _load(name: str) -> Dataset:
     """The table and its labels, as they are kept."""
     if name not in catalogue():
-        raise KeyError(f"name: {name!r} is not a dataset{_did_you_mean(name, catalogue())}; "
+        raise KeyError(f"name: {name!r} is not a dataset{did_you_mean(name, catalogue())}; "
                        "accepted: the index of list_datasets(available=False)")  # fmt: skip
     row = catalogue()[name]
     frame, target = read_table(row)

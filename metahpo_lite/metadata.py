@@ -6,7 +6,6 @@ of the experience can be replayed: it answers like a live one, by looking the sc
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ import pandas as pd
 
 from metahpo_lite.card import card
 from metahpo_lite.catalogue import data_folder
+from metahpo_lite.datasets import did_you_mean
 from metahpo_lite.spaces import Config, SearchSpace, whole_number
 from metahpo_lite.storage import (
     SCORES,
@@ -196,8 +196,7 @@ class MetaDataset:
     def _known(kind: str, given: Sequence[str], known: Sequence[str]) -> None:
         for name in given:
             if name not in known:
-                close = difflib.get_close_matches(str(name), map(str, known), n=1)
-                hint = f", did you mean {close[0]!r}?" if close else ""
+                hint = did_you_mean(name, known)
                 raise KeyError(f"{kind}: {name!r} is not in this experience{hint}; accepted is "
                                f"one of {len(known)}")  # fmt: skip
 

@@ -114,6 +114,8 @@ def test_parts():
     for wrong in (lambda: mine.without("t1"), lambda: mine.subset(["t9"]), lambda: mine.replay("")):
         with pytest.raises(KeyError, match="is not in this experience"):
             wrong()
+    with pytest.raises(KeyError, match=r"task: 'T3' is not in .* \(did you mean 't3'.*one of 4"):
+        mine.replay("T3")
     with pytest.raises(ValueError, match="nothing would be left"):
         mine.without(["f", "g", "h"])
     with pytest.raises(ValueError, match="none, or one twice"):
