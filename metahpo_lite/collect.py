@@ -176,7 +176,7 @@ def _jobs(learner: Learner, datasets: Sequence, settings: dict) -> tuple[list[Jo
             "task": table.name, "family": table.family, "rows": rows, "features": features,
             "classes": table.n_classes, "source": table.source, "licence": table.licence,
         }  # fmt: skip
-        jobs.append(Job(task.name, task._key, dataset, known, settings, os.getpid()))
+        jobs.append(Job(task.name, dataset, known, settings))
     if not jobs:
         raise ValueError("datasets: got none, accepted are one or more")
     return jobs, about

@@ -10,7 +10,7 @@ import os
 import threading
 import uuid
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -154,9 +154,26 @@ class LiveTask:
     def evaluate_folds(self, config: Mapping[str, Any]) -> np.ndarray:
         """Return the score of each fold, shape ``(folds,)``; raises as `evaluate`."""
         config = self.space.check(config)
+        self.prepare()
         if self.time_limit is None:
             return _score_folds(self, config)
-        return _score_folds_in_time(self, config)
+        return _in_own_process(_score_held, self._key, config, limit=self.time_limit)
+
+    def prepare(self, initializer: Callable[[], Any] | None = None) -> None:
+        """Do, once, what is not part of an evaluation; `evaluate` does it where nobody did.
+
+        The folds are preprocessed. With a time limit, the process of its own is started if there
+        is none, and the task is sent to it.
+
+        Parameters
+        ----------
+        initializer : callable, optional
+            Called without arguments in a process that is started here.
+        """
+        _ = self.prepared
+        if self.time_limit is not None and not _is_held(self):
+            _in_own_process(_hold, self._key, self, initializer=initializer)
+            _mine.key = self._key
 
     @cached_property
     def splits(self) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -229,27 +246,27 @@ def _hold(key: str, task: LiveTask) -> None:
     process_executor._USE_PSUTIL = False  # loky would replace a process that grew: without task
     _held.clear()
     _held[key] = task
-    _ = task.prepared  # not part of the time that is limited
 
 
 def _score_held(key: str, config: Mapping[str, Any]) -> np.ndarray:
     return _score_folds(_held[key], config)
 
 
-def _score_folds_in_time(task: LiveTask, config: Mapping[str, Any]) -> np.ndarray:
-    """`_score_folds` in another process, which is killed when the time is over."""
+def _is_held(task: LiveTask) -> bool:
+    return getattr(_mine, "pid", None) == os.getpid() and _mine.key == task._key
+
+
+def _in_own_process(function: Callable, *args, initializer=None, limit: float | None = None) -> Any:
+    """Call a function in the process of this thread, which is killed when the time is over."""
     if getattr(_mine, "pid", None) != os.getpid():  # none yet, or one of the process before a fork
-        _mine.worker = ProcessPoolExecutor(max_workers=1, context=get_context("loky"))
+        _mine.worker = ProcessPoolExecutor(1, context=get_context("loky"), initializer=initializer)
         _mine.pid, _mine.key = os.getpid(), None
     try:
-        if _mine.key != task._key:
-            _mine.worker.submit(_hold, task._key, task).result()
-            _mine.key = task._key
-        scores = _mine.worker.submit(_score_held, task._key, config)
-        if wait([scores], min(task.time_limit, threading.TIMEOUT_MAX)).not_done:
+        result = _mine.worker.submit(function, *args)
+        if wait([result], limit and min(limit, threading.TIMEOUT_MAX)).not_done:
             _stop_worker()
-            raise TimeoutError(f"stopped after {task.time_limit:g} s")
-        return scores.result()
+            raise TimeoutError(f"stopped after {limit:g} s")
+        return result.result()
     except BrokenProcessPool as error:
         _stop_worker()
         raise RuntimeError("the process of the evaluation died (out of memory?)") from error

@@ -6,20 +6,19 @@ start of the process that a time limit needs, is done before the clock runs.
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import threading
 import time
+import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import current_process, parent_process
 
 import joblib
 import numpy as np
-from joblib.externals.loky.backend import get_context
-from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
-from metahpo_lite import tasks as live
 from metahpo_lite.datasets import Dataset, load_dataset
 from metahpo_lite.learners import Learner
 from metahpo_lite.spaces import Config
@@ -31,11 +30,11 @@ class Job:
     """What a worker needs to make a task; light where the names say it all."""
 
     task: str
-    key: str
     dataset: Dataset | str
     learner: Learner | str
     settings: dict
-    collector: int  # the process that collects
+    collector: int = field(default_factory=os.getpid)  # the process that collects
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)  # tells jobs apart in a worker
 
 
 _worker = threading.local()  # .key and .task: the one that this worker holds
@@ -72,23 +71,8 @@ def _hold(job: Job) -> LiveTask:
         _worker.key = _worker.task = None
         _worker.task = LiveTask(job.dataset, job.learner, **job.settings)
         _worker.key = job.key
-        _ = _worker.task.prepared
-    task = _worker.task
-    if task.time_limit is not None:
-        mine = live._mine
-        if getattr(mine, "pid", None) != os.getpid():
-            mine.worker = ProcessPoolExecutor(max_workers=1, context=get_context("loky"))
-            mine.pid, mine.key = os.getpid(), None
-        try:
-            if mine.key is None:
-                mine.worker.submit(end_with, os.getpid()).result()
-            if mine.key != task._key:
-                mine.worker.submit(live._hold, task._key, task).result()
-                mine.key = task._key
-        except BaseException:
-            live._stop_worker()
-            raise
-    return task
+    _worker.task.prepare(functools.partial(end_with, os.getpid()))
+    return _worker.task
 
 
 _ends_with: set[int] = set()

@@ -14,6 +14,7 @@ import warnings
 import joblib
 import numpy as np
 import pandas as pd
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from sklearn.naive_bayes import GaussianNB
@@ -283,8 +284,11 @@ def test_kill_and_resume_on_the_command_line(tmp_path, capsys, monkeypatch):
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
     while process.poll() is None and (not log.exists() or log.stat().st_size < 500):
         time.sleep(0.01)
+    below = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     assert process.wait() == -signal.SIGKILL
+    assert len(below) >= 4  # two workers, each with the process of its own
+    assert not psutil.wait_procs(below, timeout=20)[1]  # nothing goes on without it
     assert log.read_bytes().count(b"\n") < 61
     monkeypatch.chdir(tmp_path)
     assert main([*command[3:-1], "1"]) == 0
