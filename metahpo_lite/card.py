@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from metahpo_lite.catalogue import catalogue
+
+ALIKE = 0.9  # the correlation above which two tasks are looked at
+COPY = 0.4  # nearer to a table than this are 97 % of its random halves, and no other table alike
 
 FILES = """## Files
 
@@ -47,6 +53,8 @@ def card(experience: Any, command: str = "") -> str:
     ]
     if command:
         lines += ["```", command, "```", ""]
+        if "@FILE" in command:
+            lines += ["FILE holds the names of the tasks below, one a line.", ""]
     if "metric" in about:
         lines += [
             f"The score is the mean {about['metric']} of {about['folds']} stratified folds. "
@@ -80,12 +88,83 @@ def card(experience: Any, command: str = "") -> str:
         "- The splits are random: rows of one person, place or day are not kept together.",
         "- The tables are a choice of what is at hand in packages, with a bias to small ones.",
     ]
-    for name in tasks.index:
-        if note := catalogue().get(name, {}).get("note"):
-            lines += [f"- {name}: {note}."]
+    known = [catalogue()[name] for name in tasks.index if name in catalogue()]
+    noted = [f"- {row['name']}: {row['note']}.{_left_out(row)}" for row in known if row["note"]]
+    if noted:
+        about = "Of single tables, as their sources have them; what is left out is in no task:"
+        lines += ["", about, "", *noted]
+    lines += _tasks_alike(experience)
     lines += ["", "## Tables and licences", "", "| task | family | source | licence |",
               "|---|---|---|---|"]  # fmt: skip
     cells = tasks[["family", "source", "licence"]].astype(object)
     for name, *row in cells.where(cells.notna(), "").itertuples():
         lines += ["| " + " | ".join(str(c).replace("|", "/") for c in (name, *row)) + " |"]
     return "\n".join(lines) + "\n"
+
+
+def alike(experience: Any) -> pd.DataFrame:
+    """Find the tasks of different families whose scores rank the configurations alike.
+
+    Two tables that are copies of each other do, and should be one family. So do tables that only
+    want the same of a learner; their meta-features tell them apart.
+
+    Parameters
+    ----------
+    experience : MetaDataset
+
+    Returns
+    -------
+    DataFrame
+        A row for each pair with a Spearman correlation above `ALIKE`, highest first: task, other,
+        correlation, distance (of the meta-features: root mean square, in standard deviations over
+        the tasks), copy (as many features and classes, and a distance below `COPY`).
+    """
+    tasks, described = experience.tasks, experience.meta_features
+    correlation = experience.scores.T.corr("spearman").to_numpy()
+    family = tasks["family"].to_numpy()
+    one, two = np.nonzero(np.triu(correlation > ALIKE, 1) & (family[:, None] != family))
+    distance = pd.Series(np.nan, range(len(one)))
+    if described is not None:
+        numbers = ((described - described.mean()) / described.std()).to_numpy()
+        distance = (pd.DataFrame(numbers[one] - numbers[two]) ** 2).mean(axis=1) ** 0.5
+    shape = tasks[["features", "classes"]].to_numpy()
+    found = {
+        "task": tasks.index[one],
+        "other": tasks.index[two],
+        "correlation": correlation[one, two],
+        "distance": distance,
+        "copy": (shape[one] == shape[two]).all(axis=1) & (distance < COPY),
+    }
+    return pd.DataFrame(found).sort_values("correlation", ascending=False, ignore_index=True)
+
+
+def _tasks_alike(experience: Any) -> list[str]:
+    """List the tasks that are alike, each pair once."""
+    pairs, n = alike(experience), len(experience.tasks)
+    if pairs.empty:
+        return []
+    copies = pairs[pairs["copy"]]
+    named = ", ".join(f"{a} and {b}" for a, b in zip(copies["task"], copies["other"], strict=True))
+    lines = [
+        "",
+        "## Tasks alike",
+        "",
+        f"{len(pairs)} of {n * (n - 1) // 2} pairs of tasks are of different families, and yet "
+        f"rank the configurations alike: Spearman correlation above {ALIKE}. Copies of one table "
+        "do so, and also tables that want the same of the learner. As many features and classes, "
+        f"and meta-features within {COPY} standard deviations, as copies have: "
+        f"{named or 'none of these pairs'}. Each pair once, with its correlation:",
+        "",
+    ]
+    for task, others in pairs.groupby("task"):
+        named = zip(others["other"], others["correlation"], strict=True)
+        lines += [f"- {task}: " + ", ".join(f"{other} {r:.2f}" for other, r in named)]
+    return lines
+
+
+def _left_out(row: dict) -> str:
+    """Say what of a table no learner saw: a flaw of such a column is none of the task."""
+    columns = [name for name in row["drop"].split(";") if name]
+    few = columns if len(columns) <= 6 else [*columns[:2], "...", columns[-1]]
+    text = f" Left out: {', '.join(few)}." if few else ""
+    return text + (" Left out: rows that occur again." if row["rows_rule"] == "distinct" else "")
