@@ -5,12 +5,24 @@ import importlib
 import inspect
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.model_selection import KFold
 
-from metahpo_lite import Float, LiveTask, RandomSearch, run
+from metahpo_lite import (
+    Float,
+    LiveTask,
+    RandomSearch,
+    SearchSpace,
+    collect_experience,
+    draw_configs,
+    run,
+)
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("[0-9A]*.ipynb"))
 
@@ -50,6 +62,26 @@ def test_lesson_02_random_search(seed):
     history = run(RandomSearch(task.space, np.random.default_rng(seed)), task, 10)
     assert best == history["incumbent"].iloc[-1]
     assert incumbent == history.loc[history["score"].idxmax(), "config"]
+
+
+def test_lesson_05_collect(tmp_path):
+    collect = function("05", "collect", np=np, LiveTask=LiveTask)
+    tables, configs = ["wine", "iris"], draw_configs("svc", 6)
+    experience = collect_experience("svc", tables, configs, tmp_path / "e", time_limit=None)
+    assert np.array_equal(collect("svc", tables, configs), experience.scores.loc[tables])
+
+
+def test_lesson_05_importance():
+    """The case done by hand has share 1; what changes nothing, and a flat task, have 0."""
+    names = {"np": np, "pd": pd, "KFold": KFold, "ExtraTreesRegressor": ExtraTreesRegressor}
+    importance = function("05", "importance", **names)
+    space = SearchSpace([Float("switch", 0, 1), Float("idle", 0, 1)])
+    points = np.random.default_rng(0).uniform(size=(1000, 2))
+    points[:, 0] = points[:, 0] > 0.5
+    scores = pd.DataFrame([2 * points[:, 0] - 1, np.ones(1000)], ["by hand", "flat"])
+    scores.iloc[0, points[:, 0].argmin()] = np.nan  # a failure: the worst, as it was
+    shares = importance(SimpleNamespace(points=points, space=space), scores)
+    assert shares.to_numpy() == pytest.approx(np.array([[1, 0], [0, 0]]), abs=0.1)
 
 
 IMPORTED = sorted(
