@@ -57,13 +57,28 @@ def read_own(path: str, target: str) -> Dataset:
     if not Path(path).is_file():
         raise FileNotFoundError(f"--table: there is no file {path}")
     try:
-        if suffix == ".parquet":
-            frame = pd.read_parquet(path)
-        else:
-            frame = pd.read_csv(path, sep=separators[suffix], low_memory=False)
+        frame = pd.read_parquet(path) if suffix == ".parquet" else _text(path, separators[suffix])
+    except UnicodeDecodeError:
+        raise ValueError(f"--table: {path} is not UTF-8; accepted: text saved as UTF-8") from None
     except (ValueError, OSError) as error:  # pandas' and pyarrow's own errors are ValueErrors
-        raise ValueError(f"--table: {path}: {str(error).splitlines()[0]}") from None
+        kind = "Parquet" if suffix == ".parquet" else f"values between {separators[suffix]!r}"
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"--table: {path}: {reason}; accepted: {kind}") from None
     return Dataset.from_frame(frame, target, Path(path).stem, source=Path(path).name)
+
+
+def _text(path: str, separator: str) -> pd.DataFrame:
+    """Read a text file; a column of dates such as 2024-03-01 becomes one of dates."""
+    frame = pd.read_csv(path, sep=separator, low_memory=False)
+    header = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str).loc[0].dropna()
+    if header.duplicated().any():  # pandas would call a second y y.1, and a model see the target
+        twice = header[header.duplicated()].iloc[0]
+        raise ValueError(f"the column {twice!r} occurs twice")
+    for name in frame.columns[frame.dtypes.map(pd.api.types.is_string_dtype)]:
+        dates = pd.to_datetime(frame[name], format="ISO8601", errors="coerce", utc=True)
+        if dates.notna().any() and (dates.notna() == frame[name].notna()).all():
+            frame[name] = dates
+    return frame
 
 
 def parser() -> argparse.ArgumentParser:

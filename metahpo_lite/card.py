@@ -84,11 +84,11 @@ def card(experience: Any, command: str = "") -> str:
     flat = experience.scores.nunique(axis=1)
     if len(flat := list(flat.index[flat < 2])):
         lines += [f"- All configurations score the same on: {', '.join(flat)}."]
-    lines += [
-        "- The splits are random: rows of one person, place or day are not kept together.",
-        "- The tables are a choice of what is at hand in packages, with a bias to small ones.",
-    ]
+    lines += ["- The splits are random: rows of one person, place or day are not kept together."]
     known = [catalogue()[name] for name in tasks.index if name in catalogue()]
+    if known:
+        about = "The tables are a choice of what is at hand in packages, with a bias to small ones."
+        lines += [f"- {about}"]
     noted = [f"- {row['name']}: {row['note']}.{_left_out(row)}" for row in known if row["note"]]
     if noted:
         about = "Of single tables, as their sources have them; what is left out is in no task:"

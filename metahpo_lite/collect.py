@@ -23,14 +23,16 @@ import numpy as np
 import pandas as pd
 
 from metahpo_lite.card import card
+from metahpo_lite.catalogue import catalogue
 from metahpo_lite.datasets import Dataset
 from metahpo_lite.learners import LEARNERS, Learner, get_learner
 from metahpo_lite.metadata import MetaDataset
-from metahpo_lite.spaces import Config, SearchSpace, check_seed, whole_number
+from metahpo_lite.spaces import Config, check_seed, whole_number
 from metahpo_lite.storage import (
     SCORES,
     TASKS,
     append,
+    as_schema,
     as_table,
     config_key,
     configs_of,
@@ -141,10 +143,10 @@ def collect_experience(
     jobs, about = _jobs(learner, datasets, settings)
 
     folder, settings = Path(folder), {"learner": learner.name, **settings}
-    _check_folder(folder, learner.space, configs, settings)
+    _check_folder(folder, learner.space, configs, settings, about)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / LOG) as log:
-        _check_folder(folder, learner.space, configs, settings)  # as it is now
+        _check_folder(folder, learner.space, configs, settings, about)  # as it is now
         if not (folder / "configs.parquet").exists():  # written last of the two
             text = space_text(learner.space, {**settings, **_circumstances()})
             write_file(folder / "space.json", text)
@@ -153,7 +155,7 @@ def collect_experience(
         if describe is not None:
             _describe_all(folder, log, jobs, describe, progress)
         experience = MetaDataset.load(folder)
-        text = card(experience, _command(learner, configs, settings))
+        text = card(experience, _command(learner, configs, settings, experience.tasks.index))
         path = folder / "README.md"
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             write_file(path, text)
@@ -253,20 +255,24 @@ def _circumstances() -> dict:
     return {"date": datetime.date.today().isoformat(), "versions": versions}
 
 
-def _command(learner: Learner, configs: list[Config], settings: dict) -> str:
+def _command(learner: Learner, configs: list[Config], settings: dict, tasks: Sequence) -> str:
     """Return what makes the same again: the command line, if it can, else the call."""
     n = len(configs) - 1
     usual = all(settings[name] == value for name, value in DEFAULTS.items())
     usual = usual and n > 0 and learner.name in LEARNERS and settings["time_limit"]
     if usual and configs == draw_configs(learner, n):
         limit = f"--time-limit {settings['time_limit']:g}"
-        return (f"python -m metahpo_lite collect --learner {learner.name} --configs {n} {limit} "
-                "--datasets @FILE --out DIR")  # fmt: skip
+        tables = [
+            "--datasets @FILE" if any(name in catalogue() for name in tasks) else "",
+            *(f"--table {name}.csv --target COLUMN" for name in tasks if name not in catalogue()),
+        ]
+        call = f"python -m metahpo_lite collect --learner {learner.name} --configs {n} {limit}"
+        return "\n".join(f"{call} {table} --out DIR" for table in tables if table)
     given = ", ".join(f"{n}={v!r}" for n, v in settings.items() if n != "learner")
     return f"collect_experience({learner.name!r}, datasets, configs, folder, {given})"
 
 
-def _check_folder(folder: Path, space: SearchSpace, configs: list[Config], settings: dict) -> None:
+def _check_folder(folder: Path, space, configs: list[Config], settings: dict, tables: dict) -> None:
     """Raise a ValueError unless the folder is new, or holds the same collection."""
     path = folder / "space.json"
     if not folder.exists():
@@ -290,3 +296,11 @@ def _check_folder(folder: Path, space: SearchSpace, configs: list[Config], setti
     path = folder / "configs.parquet"
     if path.exists() and configs_of(space, read_file(path), path) != configs:
         raise ValueError(f"configs: {path} holds others; accepted are the same, or a new folder")
+    path = folder / "tasks.parquet"
+    for held in as_schema(read_file(path), TASKS, path).to_pylist() if path.exists() else ():
+        name, given = held["task"], tables.get(held["task"], held)
+        for what in ("rows", "features", "classes"):
+            if given[what] != held[what]:
+                raise ValueError(f"datasets: {name!r} has {given[what]} {what}, but {path} says "
+                                 f"{held[what]}; accepted is the same table, another name, or a "
+                                 "new folder")  # fmt: skip

@@ -124,7 +124,8 @@ class LiveTask:
         if counts.min() < self.folds:
             raise ValueError(
                 f"folds: got {self.folds}, but class {counts.idxmin()!r} of {self.name!r} has "
-                f"{counts.min()} rows; accepted is at most as many folds as rows in every class"
+                f"{counts.min()} rows; accepted is at most as many folds as rows in every class: "
+                "leave the rows of such a class out, or merge it with another one"
             )
 
     def evaluate(self, config: Mapping[str, Any]) -> float:

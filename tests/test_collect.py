@@ -5,11 +5,14 @@ import io
 import json
 import multiprocessing
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -384,7 +387,7 @@ def test_a_table_of_ones_own(tmp_path, capsys, monkeypatch):
     frame = pd.DataFrame({
         "number": rng.normal(size=60).round(2),
         "text": rng.choice(["a", "b", None], 60),
-        "date": pd.date_range("2020-01-01", periods=60).astype(str),
+        "date": pd.date_range("2020-01-01", periods=60),
         "flag": rng.choice([True, False], 60),
         "y": ["yes", "no", "yes"] * 20,
     })  # fmt: skip
@@ -393,7 +396,9 @@ def test_a_table_of_ones_own(tmp_path, capsys, monkeypatch):
     frame.to_csv("my.tsv", index=False, sep="\t")
     frame.to_parquet("my.parquet")
     for suffix in (".csv", ".tsv", ".parquet"):
-        assert read_own(f"my{suffix}", "y").X.shape == (60, 4)
+        X = read_own(f"my{suffix}", "y").X
+        assert [dtype.name for dtype in X.dtypes] == ["float64", "category", "float64", "float64"]
+        assert X["date"].diff().dropna().eq(1).all()  # days
     call = [
         "collect",
         "--learner",
@@ -418,6 +423,36 @@ def test_a_table_of_ones_own(tmp_path, capsys, monkeypatch):
     assert captured.err.startswith("metahpo_lite: time_limit: got 3")
 
 
+def test_the_words_of_the_readme(tmp_path, monkeypatch):
+    """Its table, its command and its Python, as they stand there."""
+    text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    text = text[text.index("### Collect your own experience") :]
+    blocks = re.findall(r"```(\w*)\n(.*?)```", text, re.DOTALL)
+    (_, table), (_, command), (kind, code), *_ = blocks
+    assert command.startswith(".venv/bin/python -m metahpo_lite collect --learner svc --table my")
+    (tmp_path / "my.csv").write_text(table, encoding="utf-8")
+    call = [sys.executable, *shlex.split(command)[1:]]
+    done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "31 ok" in done.stdout
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(code, names)
+    assert kind == "python"
+    assert names["mine"].scores.shape == (1, 31)
+    assert names["mine"].meta_features.loc["my", ["numeric_share", "missing_share"]].gt(0).all()
+    card = (tmp_path / "mine" / "README.md").read_text(encoding="utf-8")
+    assert "--configs 30 --time-limit 20 --table my.csv --target COLUMN --out DIR" in card
+
+
+def test_another_table_of_the_same_name_is_refused(whole):
+    before = snapshot(whole)
+    message = r"datasets: 'one' has 66 rows, but .*tasks\.parquet says 60; accepted is the same"
+    with pytest.raises(ValueError, match=message):
+        collect(whole, [table("one", 66)])
+    assert snapshot(whole) == before
+
+
 @pytest.mark.parametrize(
     ("given", "code", "message"),
     [
@@ -425,6 +460,10 @@ def test_a_table_of_ones_own(tmp_path, capsys, monkeypatch):
         ("--table bad.csv --target y", 1, "bad.csv: "),
         ("--table bad.parquet --target y", 1, "bad.parquet: "),
         ("--table my.xlsx --target y", 1, "ends in .csv"),
+        ("--table twice.csv --target y", 1, "the column 'y' occurs twice; accepted: values"),
+        ("--table tabs.csv --target y", 1, "saw 2; accepted: values between ','"),
+        ("--table utf16.csv --target y", 1, "utf16.csv is not UTF-8; accepted: text saved as"),
+        ("--table once.csv --target y", 1, "class 'c' of 'once' has 1 rows; accepted is"),
         ("--table small.csv --target z", 1, "'z' is not a column"),
         ("--table small.csv --target y", 1, "different in each of 2 rows"),
         ("--datasets irix", 1, "did you mean 'iris'"),
@@ -441,6 +480,10 @@ def test_errors_are_one_line(given, code, message, tmp_path, capsys, monkeypatch
     (tmp_path / "bad.csv").write_bytes(b'a,b\n"1,2\n')
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 not")
     (tmp_path / "small.csv").write_text("x,y\n1,2\n3,4\n")
+    (tmp_path / "twice.csv").write_text("x,y,y\n" + "1,a,a\n2,b,b\n" * 5)
+    (tmp_path / "tabs.csv").write_text("x\ty\n1\t2\n1,5\t2\n")
+    (tmp_path / "utf16.csv").write_text("x,y\n1,2\n", encoding="utf-16")
+    (tmp_path / "once.csv").write_text("x,y\n" + "1,a\n2,b\n" * 5 + "3,c\n")
     try:
         got = main(f"collect --learner svc --out mine {given}".split())
     except SystemExit as error:  # argparse
