@@ -64,7 +64,7 @@ def card(experience: Any, command: str = "") -> str:
             + (f"An evaluation is stopped after {about['time_limit']:g} seconds. "
                if about["time_limit"] else "")
             + "Configuration 0 is the learner's default, where `draw_configs` made them. "
-            "Seconds were measured on a shared machine: they are right to about a factor of two.",
+            "Seconds depend on the machine and its load: they are right to about a factor of two.",
             "",
         ]  # fmt: skip
     if "surrogate" in about:

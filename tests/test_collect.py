@@ -438,7 +438,7 @@ def test_the_words_of_the_readme(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
     exec(code, names)
-    assert kind == "python"
+    assert kind == "py"
     assert names["mine"].scores.shape == (1, 31)
     assert names["mine"].meta_features.loc["my", ["numeric_share", "missing_share"]].gt(0).all()
     card = (tmp_path / "mine" / "README.md").read_text(encoding="utf-8")
