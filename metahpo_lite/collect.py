@@ -46,6 +46,7 @@ from metahpo_lite.storage import (
     write_file,
 )
 from metahpo_lite.tasks import LiveTask
+from metahpo_lite.trials import checked_trials
 from metahpo_lite.worker import Job, describe_table, evaluate
 
 LOG = "collect.log"  # in the folder while a collection is under way
@@ -140,6 +141,8 @@ def collect_experience(
         raise ValueError("configs: none, or one occurs twice; accepted are different ones")
     settings = {"metric": metric, "folds": folds, "seed": seed, "max_rows": max_rows}
     settings["time_limit"] = time_limit
+    # JSON knows no numbers of numpy
+    settings = {n: v.item() if isinstance(v, np.generic) else v for n, v in settings.items()}
     jobs, about = _jobs(learner, datasets, settings)
 
     folder, settings = Path(folder), {"learner": learner.name, **settings}
@@ -296,6 +299,10 @@ def _check_folder(folder: Path, space, configs: list[Config], settings: dict, ta
     path = folder / "configs.parquet"
     if path.exists() and configs_of(space, read_file(path), path) != configs:
         raise ValueError(f"configs: {path} holds others; accepted are the same, or a new folder")
+    path = folder / "scores.parquet"
+    if path.exists():
+        trials = as_schema(read_file(path), SCORES, path).to_pandas()
+        checked_trials(trials, len(configs), pd.Index(trials["task"].unique()), path)
     path = folder / "tasks.parquet"
     for held in as_schema(read_file(path), TASKS, path).to_pylist() if path.exists() else ():
         name, given = held["task"], tables.get(held["task"], held)

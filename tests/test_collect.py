@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import psutil
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.naive_bayes import GaussianNB
@@ -336,6 +338,43 @@ def test_another_collection_is_refused(whole, options, message):
     with pytest.raises(ValueError, match=message):
         collect(whole, **options)
     assert snapshot(whole) == before
+
+
+@pytest.mark.parametrize("name", ["space.json", "configs", "scores", "tasks", "meta_features"])
+def test_a_truncated_file_is_refused(name, whole, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "e")
+    path = folder / (name if "." in name else f"{name}.parquet")
+    path.write_bytes(path.read_bytes()[:50])
+    before = snapshot(folder)
+    with pytest.raises(ValueError, match=path.name):
+        collect(folder)
+    assert snapshot(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("score", np.inf, "column 'score', row 3: got inf"),
+        ("config", 2, "column 'config', row 3: got 2, accepted is each configuration once"),
+        ("task", None, "task 'one' lacks configuration 3"),
+        ("status", "fine", "column 'status', row 3: got 'fine'"),
+    ],
+)
+def test_wrong_scores_are_not_gone_on_with(column, value, message, whole, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "e")
+    path = folder / "scores.parquet"
+    frame = pq.read_table(path).to_pandas()
+    frame.loc[3, column] = value
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), path)
+    before = snapshot(folder)
+    with pytest.raises(ValueError, match=rf"scores\.parquet: {message}"):
+        collect(folder, [*TABLES, table("four")])
+    assert snapshot(folder) == before
+
+
+def test_settings_may_be_those_of_numpy(tmp_path):
+    experience = collect(tmp_path / "e", TABLES[:1], CONFIGS[:2], folds=np.int64(3))
+    assert experience.about["folds"] == 3
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):

@@ -178,6 +178,7 @@ def cell(column, row, value):
         ("scores", lambda f: f.assign(config=0.5), "column 'config', row 0: got 0.5"),
         ("configs", cell("c", 0, 1e9), "row 0: "),
         ("configs", cell("kind", 2, "7"), "row 2: kind: got '7'"),
+        ("configs", lambda f: f.assign(n="x"), "column 'n' is of type"),
         ("configs", cell("config", 2, 5), "column 'config', row 2: got 5"),
         ("configs", lambda f: pd.concat([f, f[:1].assign(config=len(f))]), "as in row 0"),
         ("configs", lambda f: f.drop(columns="name"), "column 'name' is missing"),
