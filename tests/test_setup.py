@@ -2,6 +2,7 @@
 
 import ast
 import itertools
+import os
 import re
 import shutil
 import subprocess
@@ -238,6 +239,19 @@ def test_wheel_holds_library_data_and_licences(tmp_path):
     tops = {name.split("/")[0] for name in held}
     assert len(tops) == 2, tops  # the package and its metadata
     assert {"LICENSE", "LICENSE-TEXT"} <= {name.split("/")[-1] for name in held}
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    code = (
+        "import metahpo_lite as m\n"
+        "print(m.__file__, m.MetaDataset.load('svc').scores.shape, len(m.load_dataset('german').y))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    file, shape = done.stdout.split(" ", 1)
+    assert file == str(tmp_path / "site" / "metahpo_lite" / "__init__.py")
+    assert shape.endswith(", 201) 1000\n")
 
 
 # The documents
