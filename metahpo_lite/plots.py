@@ -17,6 +17,8 @@ STYLES = {
     "random": {"color": "#000000", "linestyle": "-", "marker": "o"},
     "grid": {"color": "#E69F00", "linestyle": "--", "marker": "s"},
     "random, twice the budget": {"color": "#56B4E9", "linestyle": ":", "marker": "^"},
+    "default": {"color": "#D55E00", "linestyle": "none", "marker": "X"},
+    "single best default": {"color": "#0072B2", "linestyle": "none", "marker": "D"},
 }
 
 plt.rcParams.update(
@@ -122,6 +124,23 @@ def plot_race(
     axes.fill_between(trials, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
     top = max(axes.get_ylim()[1], 1.05 * np.max(high))  # of all methods, not of the first alone
     axes.set(xlabel="trial", ylabel="normalised regret (0 = best)", ylim=(0, top))
+
+
+def plot_point(axes: Axes, name: str, x: float, mean: float, low: float, high: float) -> None:
+    """Draw one method's mean at one place, with its interval as a bar.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    name : str
+        The method; known ones (`STYLES`) look the same in all lessons.
+    x : float
+        The trial.
+    mean, low, high : float
+        As `bootstrap_interval` returns them.
+    """
+    style = STYLES.get(name, {"linestyle": "none", "marker": "d"})
+    axes.errorbar(x, mean, [[mean - low], [high - mean]], label=name, capsize=4, **style)
 
 
 def plot_landscapes(

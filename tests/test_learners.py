@@ -16,7 +16,13 @@ from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from threadpoolctl import threadpool_limits
 
-from metahpo_lite.learners import LEARNERS, Table, TotalVarianceScaler, get_learner
+from metahpo_lite.learners import (
+    LEARNERS,
+    QuantileBins,
+    Table,
+    TotalVarianceScaler,
+    get_learner,
+)
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -273,8 +279,8 @@ def test_clone_set_params_and_pickle(learner):
 # ------------------------------------------------------------------ the parts
 
 
-@parametrize_with_checks([TotalVarianceScaler()])
-def test_total_variance_scaler_is_a_scikit_learn_transformer(estimator, check):
+@parametrize_with_checks([TotalVarianceScaler(), QuantileBins()])
+def test_our_steps_are_scikit_learn_transformers(estimator, check):
     check(estimator)
 
 
@@ -341,3 +347,18 @@ def test_the_table_step_keeps_the_kinds_of_fit():
     assert part["text"].isna().all()
     assert (part[["nothing", "nan"]] == 0).all(axis=None)
     assert list(part.columns) == list(MIXED.columns) == list(step.get_feature_names_out())
+
+
+def test_quantile_bins():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=2000), rng.integers(0, 9, 2000), np.full(2000, np.nan)])
+    X[rng.random(2000) < 0.1, 0] = np.nan
+    bins = QuantileBins().fit(X)
+    B = bins.transform(X)
+    np.testing.assert_array_equal(np.isnan(B), np.isnan(X))  # missing stays missing
+    counts = np.unique(B[:, 0], return_counts=True)[1][:-1]  # the last are NaN
+    assert len(counts) <= 255 and counts.max() <= 3 * counts.min()  # about equal
+    ranks = X[:, 1].argsort(kind="stable")
+    assert (np.diff(B[ranks, 1]) >= 0).all() and len(np.unique(B[:, 1])) == 9  # few stay apart
+    low, high, empty = bins.transform([[-9.0, 99.0, 5.0]])[0]  # beyond what was seen
+    assert low == 0 and high >= B[:, 1].max() and empty == 0
