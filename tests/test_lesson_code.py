@@ -17,10 +17,12 @@ from sklearn.model_selection import KFold
 from metahpo_lite import (
     Float,
     LiveTask,
+    MetaDataset,
     RandomSearch,
     SearchSpace,
     collect_experience,
     draw_configs,
+    meta_features,
     run,
 )
 
@@ -82,6 +84,33 @@ def test_lesson_05_importance():
     scores.iloc[0, points[:, 0].argmin()] = np.nan  # a failure: the worst, as it was
     shares = importance(SimpleNamespace(points=points, space=space), scores)
     assert shares.to_numpy() == pytest.approx(np.array([[1, 0], [0, 0]]), abs=0.1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lesson_06_information(seed):
+    entropy = function("06", "entropy", np=np)
+    mutual_information = function("06", "mutual_information", entropy=entropy)
+    rng = np.random.default_rng(seed)
+    x = pd.Series(rng.choice(["a", "b", "a b"], 200)).astype("category")
+    y = pd.Series(np.where(rng.random(200) < 0.7, x.astype(str), "b b"))
+    library = meta_features(x.to_frame("x"), y, groups="information")
+    assert entropy(y) == pytest.approx(library["class_entropy"])
+    assert entropy(x) == pytest.approx(library["attribute_entropy_mean"])
+    assert mutual_information(x, y) == pytest.approx(library["mutual_information_mean"])
+
+
+def test_lesson_06_nearest_and_all():
+    """With all other tasks as neighbours it is the single best default of the library."""
+    ask, experience = function("06", "ask", np=np), MetaDataset.load("svc")
+    tasks = list(experience.tasks.index[:12])
+    part = experience.subset(tasks)
+    gap = np.abs(np.subtract.outer(np.arange(12.0), 1.1 * np.arange(12)))
+    found = ask(part.regrets, gap, 11)
+    for i, task in enumerate(tasks):
+        default = part.configs.index(part.without(part.families[task]).best_default())
+        assert found[i] == pytest.approx(part.regrets.loc[task, default])
+    first = part.regrets.loc[tasks[0], part.regrets.loc[tasks[1]].idxmin()]
+    assert ask(part.regrets, gap, 1)[0] == pytest.approx(first)
 
 
 IMPORTED = sorted(
