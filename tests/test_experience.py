@@ -174,3 +174,12 @@ def test_a_copy_would_be_found(task):
     assert found["correlation"].item() > ALIKE
     assert found["distance"].item() < COPY
     assert f"as copies have: {task} and copy." in card(with_copy)
+
+
+def test_the_grid_of_lesson_02():
+    grid, svc = (MetaDataset.load(DATA / name) for name in ("grids/svc", "svc"))
+    assert list(grid.configs) == svc.space.grid(36)
+    assert (grid.trials["status"] == "ok").all()
+    assert set(grid.tasks.index) <= set(svc.tasks.index)
+    for name in ("metric", "folds", "seed", "max_rows"):
+        assert grid.about[name] == svc.about[name]
