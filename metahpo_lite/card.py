@@ -26,7 +26,7 @@ FILES = """## Files
 {described}
 Load it by `MetaDataset.load`. There are scores and meta-features in it, and no raw table.
 """  # noqa: E501
-DESCRIBED = "| `meta_features.parquet` | index `task`; missing where a meta-feature is not defined |\n"
+DESCRIBED = "| `meta_features.parquet` | index `task`; missing where one is not defined |\n"
 
 
 def card(experience: Any, command: str = "") -> str:
@@ -64,7 +64,7 @@ def card(experience: Any, command: str = "") -> str:
             + (f"An evaluation is stopped after {about['time_limit']:g} seconds. "
                if about["time_limit"] else "")
             + ("Configuration 0 is the learner's default. " if "--configs" in command else "")
-            + "Seconds depend on the machine and its load: they are right to about a factor of two.",
+            + "Seconds depend on the machine and its load, by about a factor of two.",
             "",
         ]  # fmt: skip
     if "surrogate" in about:
