@@ -5,16 +5,16 @@ import importlib
 import inspect
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.ensemble import ExtraTreesRegressor
-from sklearn.model_selection import KFold
+from sklearn.model_selection import RepeatedKFold
 
 from metahpo_lite import (
+    Categorical,
     Float,
     LiveTask,
     MetaDataset,
@@ -22,6 +22,7 @@ from metahpo_lite import (
     SearchSpace,
     collect_experience,
     draw_configs,
+    hyperparameter_importance,
     meta_features,
     run,
 )
@@ -74,16 +75,18 @@ def test_lesson_05_collect(tmp_path):
 
 
 def test_lesson_05_importance():
-    """The case done by hand has share 1; what changes nothing, and a flat task, have 0."""
-    names = {"np": np, "pd": pd, "KFold": KFold, "ExtraTreesRegressor": ExtraTreesRegressor}
+    """That of the library; the case done by hand has share 1, what changes nothing has 0."""
+    names = {"np": np, "RepeatedKFold": RepeatedKFold, "ExtraTreesRegressor": ExtraTreesRegressor}
     importance = function("05", "importance", **names)
-    space = SearchSpace([Float("switch", 0, 1), Float("idle", 0, 1)])
-    points = np.random.default_rng(0).uniform(size=(1000, 2))
-    points[:, 0] = points[:, 0] > 0.5
-    scores = pd.DataFrame([2 * points[:, 0] - 1, np.ones(1000)], ["by hand", "flat"])
-    scores.iloc[0, points[:, 0].argmin()] = np.nan  # a failure: the worst, as it was
-    shares = importance(SimpleNamespace(points=points, space=space), scores)
-    assert shares.to_numpy() == pytest.approx(np.array([[1, 0], [0, 0]]), abs=0.1)
+    space = SearchSpace([Categorical("switch", ["on", "off"]), Float("idle", 0, 1)])
+    configs = space.sample(np.random.default_rng(0), 300)
+    by_hand = [2 * (config["switch"] == "on") - 1 for config in configs]
+    scores = np.stack([by_hand, np.random.default_rng(1).normal(size=300)], axis=1)
+    points = space.encode(configs)
+    shares = importance(points, scores)
+    np.testing.assert_allclose(shares, hyperparameter_importance(space, configs, scores))
+    assert shares[0] == pytest.approx([1, 0], abs=0.1)
+    assert shares[1].max() < 0.1 < importance(points, scores, seen=True)[1].min()
 
 
 @pytest.mark.parametrize("seed", range(3))
