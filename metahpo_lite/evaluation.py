@@ -87,8 +87,7 @@ def hyperparameter_importance(
     A forest that knows four fifths of the configurations predicts the scores of the others; then
     again, with one hyperparameter shuffled among these. Half of what this adds to the squared
     error, as a share of the variance of the scores, is the importance (Jansen, 1999). It is the
-    mean over all fifths, over three ways to cut them, and over ten shuffles
-    of each.
+    mean over all fifths, over three ways to cut them, and over ten shuffles of each.
 
     Parameters
     ----------

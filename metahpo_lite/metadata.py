@@ -19,6 +19,7 @@ import pandas as pd
 from metahpo_lite.card import card
 from metahpo_lite.catalogue import data_folder
 from metahpo_lite.datasets import did_you_mean
+from metahpo_lite.evaluation import normalised_regret
 from metahpo_lite.spaces import Config, SearchSpace, whole_number
 from metahpo_lite.storage import (
     SCORES,
@@ -114,9 +115,14 @@ class MetaDataset:
         0 is the best of the task, 1 the worst, or one that failed; all are 0 on a task on which
         all score the same.
         """
-        scores = self.scores.T  # so that best and worst belong to the columns
-        best, worst = scores.max(), scores.min()
-        return ((best - scores.fillna(worst)) / (best - worst).where(best > worst, 1.0)).T
+
+        def regret(scores):
+            best, worst = scores.max(), scores.min()
+            if best > worst:
+                return normalised_regret(scores, best, worst)
+            return best - scores.fillna(worst)
+
+        return self.scores.apply(regret, axis=1, result_type="broadcast")
 
     @property
     def families(self) -> pd.Series:

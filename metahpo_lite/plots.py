@@ -17,7 +17,7 @@ STYLES = {
     "random": {"color": "#000000", "linestyle": "-", "marker": "o"},
     "grid": {"color": "#E69F00", "linestyle": "--", "marker": "s"},
     "random, twice the budget": {"color": "#56B4E9", "linestyle": ":", "marker": "^"},
-    "default": {"color": "#D55E00", "linestyle": "none", "marker": "X"},
+    "default": {"color": "#CC79A7", "linestyle": "none", "marker": "X"},
     "single best default": {"color": "#0072B2", "linestyle": "none", "marker": "D"},
 }
 

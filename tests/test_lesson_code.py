@@ -116,6 +116,13 @@ def test_lesson_06_nearest_and_all():
     assert ask(part.regrets, gap, 1)[0] == pytest.approx(first)
 
 
+def test_lesson_04_best_default():
+    best_default, experience = function("04", "best_default"), MetaDataset.load("svc")
+    for family in experience.families[::40]:
+        number = best_default(experience.regrets, experience.families, family)
+        assert experience.configs[number] == experience.without(family).best_default()
+
+
 IMPORTED = sorted(
     {
         (node.module, alias.name)
