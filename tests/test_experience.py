@@ -37,9 +37,7 @@ def test_all_are_there_and_small():
 @each
 def test_size(name):
     experience = load(name)
-    # mlp is still being collected: 120 as the others have, then this line goes
-    least = 110 if name == "mlp" else 120
-    assert len(experience.tasks) >= least
+    assert len(experience.tasks) >= 120
     assert experience.families.nunique() >= 110
     assert len(experience.configs) == 201
     assert experience.scores.shape == (len(experience.tasks), 201)
