@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,14 +34,26 @@ class RandomSearch:
     ----------
     space : SearchSpace
     rng : numpy.random.Generator
+    pool : sequence of dict, optional
+        Draw from these configurations alone, each once: those that a replayed task knows.
     """
 
-    def __init__(self, space: SearchSpace, rng: np.random.Generator):
+    def __init__(
+        self,
+        space: SearchSpace,
+        rng: np.random.Generator,
+        pool: Sequence[Config] | None = None,
+    ):
         self.space, self.rng = space, rng
+        self.left = None if pool is None else [pool[i] for i in rng.permutation(len(pool))]
 
     def suggest(self) -> Config:
-        """Draw a configuration."""
-        return self.space.sample(self.rng)
+        """Draw a configuration; StopIteration when all of the pool were tried."""
+        if self.left is None:
+            return self.space.sample(self.rng)
+        if not self.left:
+            raise StopIteration
+        return self.left.pop()
 
     def update(self, config: Config, score: float) -> None:
         """Random search learns nothing from a trial."""

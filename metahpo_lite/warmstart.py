@@ -1,0 +1,76 @@
+"""Warm starts: configurations that did well on other tasks are tried first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from metahpo_lite.metadata import MetaDataset
+from metahpo_lite.search import Searcher
+from metahpo_lite.spaces import Config, SearchSpace, whole_number
+
+
+def greedy_portfolio(experience: MetaDataset, n: int) -> list[Config]:
+    """Choose `n` configurations that together do well on every task of the experience.
+
+    Each is the one that lowers the mean regret of the best so far most, given those before it
+    (Wistuba et al., 2015). The gain is submodular, so that n greedy ones are within 1 - 1/e of
+    the best n (Nemhauser et al., 1978).
+
+    Parameters
+    ----------
+    experience : MetaDataset
+    n : int
+        All configurations at most.
+
+    Returns
+    -------
+    list of dict
+        The best first.
+    """
+    regrets = experience.regrets.to_numpy()  # (n_tasks, n_configs)
+    chosen, best = [], np.full((len(regrets), 1), 2.0)  # worse than the worst
+    for _ in range(min(whole_number("n", n), regrets.shape[1])):
+        mean = np.minimum(regrets, best).mean(axis=0)
+        mean[chosen] = np.inf  # each once
+        chosen.append(int(mean.argmin()))
+        best = np.minimum(best, regrets[:, chosen[-1:]])
+    return [experience.configs[i] for i in chosen]
+
+
+class Portfolio:
+    """The greedy portfolio of an experience, best first."""
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        rng: np.random.Generator,
+        experience: MetaDataset,
+        n: int,
+    ):
+        self.left = greedy_portfolio(experience, n)[::-1]
+
+    def suggest(self) -> Config:
+        """Return the next of the portfolio; StopIteration when all were tried."""
+        if not self.left:
+            raise StopIteration
+        return self.left.pop()
+
+    def update(self, config: Config, score: float) -> None:
+        """A portfolio is fixed before the first trial."""
+
+
+class warm_start:  # noqa: N801
+    """Any searcher, begun with given configurations; it is told how they did."""
+
+    def __init__(self, searcher: Searcher, configs: Sequence[Config]):
+        self.searcher, self.left = searcher, list(configs)[::-1]
+
+    def suggest(self) -> Config:
+        """Return the next given configuration, then what the searcher suggests."""
+        return self.left.pop() if self.left else self.searcher.suggest()
+
+    def update(self, config: Config, score: float) -> None:
+        """Tell the searcher."""
+        self.searcher.update(config, score)
