@@ -15,11 +15,23 @@ _NAMES = {
     "learners": ["Learner", "get_learner"],  # lesson 01
     "tasks": ["LiveTask"],  # lesson 01
     "search": ["GridSearch", "RandomSearch", "run"],  # lesson 02
-    "evaluation": [  # lesson 02
+    "evaluation": [  # lessons 02, 03
+        "Comparison",
+        "FriedmanTest",
+        "average_seeds",
         "bootstrap_interval",
+        "compare",
         "expected_incumbent",
+        "friedman",
+        "holm",
         "hyperparameter_importance",
+        "leave_one_family_out",
+        "mean_ranks",
+        "mean_regret",
+        "nemenyi_difference",
         "normalised_regret",
+        "regret_curve",
+        "score_gap",
     ],
     "storage": [],  # not needed in a lesson: how experience lies on disk
     "trials": [],  # not needed in a lesson: how tables of trials are checked

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 from scipy.special import gammaln
 
 from metahpo_lite.spaces import Config, SearchSpace, check_seed, whole_number
@@ -40,6 +43,109 @@ def normalised_regret(incumbents: np.ndarray, best: float, worst: float) -> np.n
         )
     incumbents = np.asarray(incumbents, dtype=float)
     return (best - np.where(np.isnan(incumbents), worst, incumbents)) / (best - worst)
+
+
+def regret_curve(
+    scores: np.ndarray, best: float, worst: float, n_trials: int | None = None
+) -> np.ndarray:
+    """Measure the normalised regret of one search after each of its trials.
+
+    Parameters
+    ----------
+    scores : array of shape (n,)
+        In the order of the trials; NaN where one failed.
+    best, worst : float
+        As for `normalised_regret`.
+    n_trials : int, optional
+        The length of the curve; that of `scores` if not given. A search that ended early keeps
+        its last value, one that went on longer is cut.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_trials,)
+        It never rises. It is 1 until a trial succeeds, and between 0 and 1 as long as the scores
+        are between `worst` and `best`.
+
+    Raises
+    ------
+    ValueError
+        If `scores` is empty, not one row, or has an infinite one; `best` is not above `worst`; or
+        `n_trials` is below one.
+    """
+    scores = np.asarray(scores, dtype=float)
+    if scores.ndim != 1 or not scores.size or np.isinf(scores).any():
+        raise ValueError(
+            f"scores: got shape {scores.shape}, {np.isinf(scores).sum()} infinite; accepted is a "
+            "row of one or more numbers, and NaN where a trial failed"
+        )
+    length = len(scores) if n_trials is None else whole_number("n_trials", n_trials)
+    trials = np.minimum(np.arange(length), len(scores) - 1)
+    return normalised_regret(np.fmax.accumulate(scores)[trials], best, worst)  # fmax: without NaN
+
+
+def mean_regret(curves: np.ndarray, n_trials: int = 50) -> np.ndarray:
+    """Average a regret curve over its first trials: for 50 of them, AUC50 in this course.
+
+    One number for the whole search, as the area under the curve: low regret early counts as much
+    as low regret late.
+
+    Parameters
+    ----------
+    curves : array of shape (n,) or (n_tasks, n)
+        One curve, or one a task, of at least `n_trials` trials.
+    n_trials : int
+        How many of the first trials count.
+
+    Returns
+    -------
+    numpy.ndarray of shape () or (n_tasks,)
+
+    Raises
+    ------
+    ValueError
+        If a value is NaN or infinite, or the curves have fewer trials than `n_trials`.
+    """
+    n_trials = whole_number("n_trials", n_trials)
+    curves = _finite("curves", curves, (1, 2), f"one or more, each of at least {n_trials} trials")
+    if curves.shape[-1] < n_trials:
+        raise ValueError(
+            f"curves: got {curves.shape[-1]} trials, accepted are at least n_trials={n_trials}; "
+            "regret_curve keeps the last value of a search that ended early"
+        )
+    return curves[..., :n_trials].mean(axis=-1)
+
+
+def score_gap(incumbents: np.ndarray, best: float) -> np.ndarray:
+    """Measure what is still missing to the best score, in the unit of the score.
+
+    To be read beside the normalised regret, for which a task whose scores differ by half a point
+    counts as much as one where they differ by thirty.
+
+    Parameters
+    ----------
+    incumbents : array of any shape
+        The best score so far; NaN where no trial has succeeded yet.
+    best : float
+        The best score known for the task.
+
+    Returns
+    -------
+    numpy.ndarray of the shape of `incumbents`
+        ``best - incumbents``: below 0 where an incumbent is better, NaN where there is none.
+
+    Raises
+    ------
+    ValueError
+        If `best` is not finite, or an incumbent is infinite.
+    """
+    incumbents = np.asarray(incumbents, dtype=float)
+    if not np.isfinite(best):
+        raise ValueError(f"best: got {best!r}, accepted is a finite number")
+    if np.isinf(incumbents).any():
+        raise ValueError(
+            f"incumbents: got {np.isinf(incumbents).sum()} infinite, accepted are numbers and NaN"
+        )
+    return best - incumbents
 
 
 def expected_incumbent(scores: np.ndarray) -> np.ndarray:
@@ -212,25 +318,369 @@ def bootstrap_interval(
         If there is no task, a value is not finite, there are not as many families as tasks, or
         `level` or `draws` is out of range.
     """
-    values, families = np.asarray(values, dtype=float), np.asarray(families, object)
-    if values.ndim not in (1, 2) or not values.size or not np.isfinite(values).all():
-        raise ValueError(
-            f"values: got shape {values.shape}, {np.sum(~np.isfinite(values))} NaN or infinite; "
-            "accepted is a finite number, or a curve of them, for every task"
-        )
-    if families.shape != values.shape[:1] or pd.isna(families).any():
-        raise ValueError(
-            f"families: got shape {families.shape}, {np.sum(pd.isna(families))} missing; "
-            f"accepted is one for each of {len(values)} tasks"
-        )
+    values = _finite("values", values, (1, 2), "a number, or a curve of them, for every task")
+    family = _family_numbers(families, len(values))
+    means = _bootstrap_means(values, family, rng, level, draws)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=-1)
+    return values.mean(axis=0), low, high
+
+
+def _bootstrap_means(values, family, rng, level, draws) -> np.ndarray:
+    """Means over tasks of families drawn with replacement, (draws,) or (n_columns, draws)."""
     if not 0 < level < 1:
         raise ValueError(f"level: got {level!r}, accepted is between 0 and 1")
     whole_number("draws", draws)
-    _, family = np.unique(families.astype(str), return_inverse=True)
     sums = np.stack([values[family == f].sum(axis=0) for f in range(family.max() + 1)])
     sizes = np.bincount(family)
     # how often each family was drawn: (draws, n_families)
     weights = rng.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=draws)
-    means = np.tensordot(weights, sums, 1).T / (weights @ sizes)  # (n_trials, draws) or (draws,)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=-1)
-    return values.mean(axis=0), low, high
+    return np.tensordot(weights, sums, 1).T / (weights @ sizes)
+
+
+def _family_numbers(families, n_tasks: int) -> np.ndarray:
+    """Each task's family as a number from 0, of shape (n_tasks,)."""
+    families = np.asarray(families, object)
+    if families.shape != (n_tasks,) or pd.isna(families).any():
+        raise ValueError(
+            f"families: got shape {families.shape}, {np.sum(pd.isna(families))} missing; "
+            f"accepted is one for each of {n_tasks} tasks"
+        )
+    return np.unique(families.astype(str), return_inverse=True)[1]
+
+
+def _finite(argument: str, values, dimensions: Sequence[int], accepted: str) -> np.ndarray:
+    """Return the values as an array of finite numbers, or raise an error that says what lacks."""
+    values = np.asarray(values, dtype=float)
+    if values.ndim not in dimensions or not values.size or not np.isfinite(values).all():
+        raise ValueError(
+            f"{argument}: got shape {values.shape}, {np.sum(~np.isfinite(values))} NaN or "
+            f"infinite; accepted is {accepted}"
+        )
+    return values
+
+
+def leave_one_family_out(experience: Any) -> Iterator[tuple[str, Any]]:
+    """Go through the tasks, each with the experience of all other families.
+
+    Whole families are left out, since tasks of one family know too much about each other.
+
+    Parameters
+    ----------
+    experience : MetaDataset or similar
+        Anything with ``families``, a Series of each task's family, and ``without(family)``.
+
+    Returns
+    -------
+    iterator of (task, rest)
+        Family by family, in the order of their first tasks. All tasks of a family share one
+        `rest`: the experience as if the family had never been seen.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two families, or the family of a task is missing.
+    """
+    families = pd.Series(experience.families).astype(object)
+    if families.isna().any() or families.nunique() < 2:
+        raise ValueError(
+            f"experience: got {families.nunique()} families, {families.isna().sum()} tasks without "
+            "one; accepted are at least two families, so that one can be left out"
+        )
+    return (
+        (task, rest)
+        for family, members in families.groupby(families, sort=False)
+        for rest in [experience.without(family)]
+        for task in members.index
+    )
+
+
+def average_seeds(values: np.ndarray, tasks: Sequence) -> tuple[list, np.ndarray]:
+    """Average the runs of a randomised method within each task.
+
+    Runs are to be averaged before any statistic over tasks: tasks are the sample, seeds are not.
+    Given families instead of tasks, it averages the tasks of each family in the same way.
+
+    Parameters
+    ----------
+    values : array of shape (n_runs, ...)
+        One number, or one curve, a run.
+    tasks : sequence of length n_runs
+        The task of each run; tasks may have different numbers of runs.
+
+    Returns
+    -------
+    names : list of length n_tasks
+        The tasks, in the order in which they first appear.
+    means : numpy.ndarray of shape (n_tasks, ...)
+
+    Raises
+    ------
+    ValueError
+        If there is no run, a value is NaN or infinite, or there are not as many tasks as runs.
+    """
+    values = _finite("values", values, range(1, 65), "a number, or an array of them, for every run")
+    tasks = np.asarray(tasks, object)
+    if tasks.shape != values.shape[:1] or pd.isna(tasks).any():
+        raise ValueError(
+            f"tasks: got shape {tasks.shape}, {np.sum(pd.isna(tasks))} missing; accepted is one "
+            f"for each of {len(values)} runs"
+        )
+    numbers, names = pd.factorize(tasks)
+    means = [values[numbers == number].mean(axis=0) for number in range(len(names))]
+    return list(names), np.stack(means)
+
+
+# ---------------------------------------------------------------------- two methods
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How one method did against another one, on the same tasks; lower is better.
+
+    Attributes
+    ----------
+    ratio : float
+        The mean of the first over the mean of the second: below 1 where the first is better.
+    low, high : float
+        Its bootstrap interval over families.
+    p_value : float
+        Of Wilcoxon's signed-rank test, two-sided.
+    wins, ties, losses : int
+        On how many tasks the first is better, equal and worse.
+    """
+
+    ratio: float
+    low: float
+    high: float
+    p_value: float
+    wins: int
+    ties: int
+    losses: int
+
+
+def compare(
+    ours: np.ndarray,
+    theirs: np.ndarray,
+    families: Sequence,
+    rng: np.random.Generator,
+    level: float = 0.95,
+    draws: int = 2000,
+) -> Comparison:
+    """Compare two methods over the same tasks, for example by their AUC50.
+
+    In each bootstrap draw both methods have the same families (Efron, 1979): what makes a task
+    hard for both does not widen the interval. The signed-rank test (Wilcoxon, 1945) asks whether
+    the differences, averaged within each family, lie around 0; those of 0 are dropped. If several
+    pairs of methods are compared, `holm` corrects the p-values.
+
+    Parameters
+    ----------
+    ours, theirs : arrays of shape (n_tasks,)
+        One number a task, at least 0, lower is better.
+    families : sequence of length n_tasks
+        The family of each task.
+    rng : numpy.random.Generator
+    level : float
+        The share of bootstrap ratios inside the interval.
+    draws : int
+        The number of bootstrap ratios.
+
+    Returns
+    -------
+    Comparison
+        A ratio is infinite where `theirs` has the mean 0 and `ours` has not, and 1 where both
+        have. The limits of the interval are two of the drawn ratios (the percentile method), so
+        that exchanging the methods gives the reciprocal ratio and limits. If no family differs,
+        the p-value is 1.
+
+    Raises
+    ------
+    ValueError
+        If a value is not finite or below 0, the lengths differ, there are fewer than two families,
+        or `level` or `draws` is out of range.
+    """
+    ours, theirs = (
+        _finite(argument, values, (1,), "a number of at least 0 for every task")
+        for argument, values in (("ours", ours), ("theirs", theirs))
+    )
+    for argument, values in (("ours", ours), ("theirs", theirs)):
+        if values.min() < 0:
+            raise ValueError(
+                f"{argument}: got {values.min():g}, accepted is at least 0, as for a ratio"
+            )
+    if ours.shape != theirs.shape:
+        raise ValueError(
+            f"theirs: got {len(theirs)} tasks, accepted are the same {len(ours)} as of ours"
+        )
+    family = _family_numbers(families, len(ours))
+    if family.max() == 0:
+        raise ValueError("families: got one, accepted are at least two")
+    means = _bootstrap_means(np.stack([ours, theirs], axis=1), family, rng, level, draws)
+    ratios = np.sort(_ratio(*means))
+    outside = int((1 - level) / 2 * (draws - 1))  # on each side
+    differences = np.bincount(family, ours - theirs) / np.bincount(family)
+    return Comparison(
+        ratio=float(_ratio(ours.mean(), theirs.mean())),
+        low=float(ratios[outside]),
+        high=float(ratios[draws - 1 - outside]),
+        p_value=float(stats.wilcoxon(differences).pvalue) if differences.any() else 1.0,
+        wins=int(np.sum(ours < theirs)),
+        ties=int(np.sum(ours == theirs)),
+        losses=int(np.sum(ours > theirs)),
+    )
+
+
+def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Quotient, elementwise, of numbers of at least 0: 1 if both are 0, infinite if only b is."""
+    with np.errstate(all="ignore"):
+        return np.where(a == b, 1.0, np.divide(a, b))
+
+
+def holm(p_values: np.ndarray) -> np.ndarray:
+    """Correct p-values for having tested several hypotheses (Holm, 1979).
+
+    The smallest of m is multiplied by m, the next one by m - 1, and so on; none may be below the
+    one before it, nor above 1. Rejecting what is at most 0.05 then errs in any of them with a
+    probability of at most 0.05, however they depend on each other.
+
+    Parameters
+    ----------
+    p_values : array of shape (m,)
+
+    Returns
+    -------
+    numpy.ndarray of shape (m,)
+        The adjusted p-values, in the order given.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or one is NaN or not from 0 to 1.
+    """
+    p = _finite("p_values", p_values, (1,), "a row of numbers from 0 to 1")
+    if p.min() < 0 or p.max() > 1:
+        raise ValueError(f"p_values: got {p.min():g} to {p.max():g}, accepted is from 0 to 1")
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    return np.minimum(adjusted, 1)
+
+
+# ---------------------------------------------------------------------- many methods
+
+
+def mean_ranks(values: np.ndarray) -> np.ndarray:
+    """Rank the methods on each task, and average the ranks over tasks.
+
+    Parameters
+    ----------
+    values : array of shape (n_tasks, n_methods)
+        Lower is better, as regret.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_methods,)
+        1 is the best on every task; methods that tie share the average of their ranks.
+
+    Raises
+    ------
+    ValueError
+        If there is no task or no method, or a value is NaN or infinite.
+    """
+    values = _finite("values", values, (2,), "a table of numbers, tasks x methods")
+    return stats.rankdata(values, axis=1).mean(axis=0)
+
+
+@dataclass(frozen=True)
+class FriedmanTest:
+    """Whether the mean ranks of several methods differ by more than chance.
+
+    Attributes
+    ----------
+    chi2 : float
+        Friedman's statistic, corrected for ties.
+    chi2_p_value : float
+        Its p-value.
+    f : float
+        The statistic of Iman and Davenport, which is less conservative.
+    f_p_value : float
+        Its p-value.
+    """
+
+    chi2: float
+    chi2_p_value: float
+    f: float
+    f_p_value: float
+
+
+def friedman(values: np.ndarray) -> FriedmanTest:
+    """Test whether several methods are equally good (Friedman, 1937; Iman & Davenport, 1980).
+
+    Tasks are the sample: the seeds of a method are to be averaged before, and so are the tasks of
+    a family (`average_seeds` does both), since the test takes rows to be independent.
+
+    Parameters
+    ----------
+    values : array of shape (n_tasks, n_methods)
+        Lower is better; at least two tasks and two methods.
+
+    Returns
+    -------
+    FriedmanTest
+        Corrected for ties, as in scipy; Demsar (2006) is without the correction, which makes both
+        statistics smaller where methods tie. If all methods tie on every task, both statistics are
+        0 and the p-values 1. If they have the same ranks on all tasks, but are not all tied, `f`
+        is infinite.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two tasks or methods, or a value is NaN or infinite.
+    """
+    accepted = "a table of numbers, at least two tasks x at least two methods"
+    values = _finite("values", values, (2,), accepted)
+    n, k = values.shape
+    if min(n, k) < 2:
+        raise ValueError(f"values: got shape {values.shape}, accepted is {accepted}")
+    deviations = stats.rankdata(values, axis=1) - (k + 1) / 2
+    total = n * np.sum(deviations**2)  # multiples of 1/4: exact, so that comparing with 0 is too
+    between = np.sum(deviations.sum(axis=0) ** 2)
+    chi2 = n * (k - 1) * between / total if total else 0.0
+    with np.errstate(divide="ignore"):
+        f = (n - 1) * between / (total - between) if total else 0.0
+    return FriedmanTest(
+        chi2=float(chi2),
+        chi2_p_value=float(stats.chi2.sf(chi2, k - 1)),
+        f=float(f),
+        f_p_value=float(stats.f.sf(f, k - 1, (k - 1) * (n - 1))),
+    )
+
+
+def nemenyi_difference(n_methods: int, n_tasks: int, level: float = 0.95) -> float:
+    """Say by how much two mean ranks must differ at least (Nemenyi, 1963; Demsar, 2006).
+
+    For all pairs of methods at once: if all are equally good, some pair differs by as much with a
+    probability of 1 - `level`.
+
+    Parameters
+    ----------
+    n_methods, n_tasks : int
+        At least two of each.
+    level : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    float
+        The critical difference, in ranks.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two methods or tasks, or `level` is not between 0 and 1.
+    """
+    k, n = whole_number("n_methods", n_methods, 2), whole_number("n_tasks", n_tasks, 2)
+    if not 0 < level < 1:
+        raise ValueError(f"level: got {level!r}, accepted is between 0 and 1")
+    q = stats.studentized_range.ppf(level, k, np.inf) / np.sqrt(2)
+    return float(q * np.sqrt(k * (k + 1) / (6 * n)))
