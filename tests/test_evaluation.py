@@ -371,8 +371,8 @@ def test_seeds_are_averaged_within_a_task():
     names, means = average_seeds(curves, ["wine", "adult", "wine"])
     assert names == ["wine", "adult"]
     assert means.tolist() == [[2, 0.5], [4, 2]]
-    names, means = average_seeds([1, 2, 6], pd.Series([7, 7, 5]))
-    assert (names, means.tolist()) == ([7, 5], [1.5, 6])
+    names, means = average_seeds([1, 2, 6, 6], pd.Series([7, 7, 5, 7]))
+    assert (names, means.tolist()) == ([7, 5], [3, 6])
     _, tables = average_seeds(np.ones((4, 2, 3)), list("aabb"))
     assert tables.shape == (2, 2, 3)
 

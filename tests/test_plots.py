@@ -283,9 +283,9 @@ def test_labels_of_a_critical_difference_do_not_overlap(k, spread):
 
 
 def test_bars_connect_what_is_less_than_the_difference_apart():
-    places = np.array([1, 1.5, 2.2, 4, 4.1, 5.4, 7])
-    figure = plots.plot_critical_difference(dict(zip(METHODS, places, strict=False)), 1.3)
-    assert groups(figure) == [(1, 2.2), (4, 4.1)]  # 4.1 and 5.4 are 1.3 apart: that is significant
+    places = [1, 1.5, 2, 4, 4.25, 5.5, 7]
+    figure = plots.plot_critical_difference(dict(zip(METHODS, places, strict=False)), 1.25)
+    assert groups(figure) == [(1, 2), (4, 4.25)]  # 4.25 and 5.5 are 1.25 apart: significant
 
 
 @pytest.mark.parametrize("difference", [0.5, 1.1, 2.5, 7])
