@@ -8,22 +8,22 @@ hyperparameter; two choices of a categorical one are 0 or 1 apart.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 from scipy.special import erfcx
-from scipy.stats import norm
+from scipy.stats import norm, qmc
 
 from metahpo_lite.hyperparameters import Categorical
 from metahpo_lite.spaces import Config, SearchSpace, whole_number
 from metahpo_lite.storage import config_key
 
-# Priors of the logarithms, mean and standard deviation, for standardised scores: they keep three
-# points from overfitting. Chosen on our own experience.
-SCALE, SIGNAL, NOISE = (math.log(0.5), 1.0), (0.0, 1.0), (math.log(0.01), 1.5)
+# What is believed of a process before it is fitted, with standardised scores: median of each
+# hyperparameter, and standard deviation of its logarithm. This keeps three points from overfitting.
+SCALE, SIGNAL, NOISE = (0.4, 1.0), (1.0, 1.0), (0.01, 1.5)
 
 
 # ---------------------------------------------------------------------- the Gaussian process
@@ -66,7 +66,9 @@ def matern52(differences: np.ndarray, scales: np.ndarray) -> np.ndarray:
     return (1 + a + a**2 / 3) * np.exp(-a)
 
 
-def posterior(K, k, y, prior):
+def posterior(
+    K: np.ndarray, k: np.ndarray, y: np.ndarray, prior: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Condition a Gaussian process on observations (Rasmussen & Williams, 2006, algorithm 2.1).
 
     Parameters
@@ -84,34 +86,39 @@ def posterior(K, k, y, prior):
     -------
     mean, std : numpy.ndarray of shape (m,)
         Of the function, without the noise.
+
+    Raises
+    ------
+    ValueError
+        If `K` is not positive definite.
     """
-    L = safe_cholesky(K)
+    L = _cholesky(K)
     V = solve_triangular(L, k, lower=True)  # (n, m)
     mean = V.T @ solve_triangular(L, y, lower=True)
     variance = prior - (V**2).sum(axis=0)
     return mean, np.sqrt(np.maximum(variance, 1e-12))  # rounding may go below 0
 
 
-def safe_cholesky(K: np.ndarray) -> np.ndarray:
+def _cholesky(K: np.ndarray) -> np.ndarray:
     """Return L with L L' = K; points that nearly coincide need a little more on the diagonal."""
-    for jitter in (0, 1e-10, 1e-8, 1e-6, 1e-4):
+    for extra in (0, 1e-10, 1e-8, 1e-6):
         try:
-            return cholesky(K + jitter * np.mean(np.diag(K)) * np.eye(len(K)), lower=True)
+            return cholesky(K + extra * np.diag(np.diag(K)), lower=True)
         except LinAlgError:
             continue
-    raise ValueError("K: not positive definite; accepted is a covariance matrix")
+    raise ValueError("K: got a matrix that is not positive definite, accepted is a covariance")
 
 
 @dataclass(frozen=True, eq=False)
 class GaussianProcess:
     """A belief about a function on the unit cube, given some observations.
 
-    Attributes
+    Parameters
     ----------
     X : array of shape (n, d)
         Where it was observed.
     y : array of shape (n,)
-        What was observed: best standardised, since the belief has mean 0.
+        What was observed: best standardised, since the belief without observations is a mean of 0.
     scales : array of shape (d,)
         Length scales.
     signal, noise : float
@@ -128,103 +135,204 @@ class GaussianProcess:
     categorical: np.ndarray
 
     @classmethod
-    def fit(cls, X, y, categorical=None, start=None) -> GaussianProcess:
-        """Choose scales, signal and noise that make the observations most probable."""
-        d = X.shape[1]
-        categorical = np.zeros(d, bool) if categorical is None else categorical
-        mean, sd = np.array([*[SCALE] * d, SIGNAL, NOISE]).T
-        start = mean if start is None else start
-        differences = squared_differences(X, X, categorical)
-        bounds = np.stack([mean - 4 * sd, mean + 4 * sd], axis=1)
-        theta = minimize(
-            negative_log_posterior, start, (differences, y), "L-BFGS-B", True,
-            bounds=bounds, options={"maxiter": 30},
-        ).x  # fmt: skip
-        *scales, signal, noise = np.exp(theta)
-        return cls(X, y, np.array(scales), signal, noise, categorical)
+    def fit(
+        cls,
+        X: np.ndarray,
+        y: np.ndarray,
+        categorical: np.ndarray | None = None,
+        start: GaussianProcess | None = None,
+    ) -> GaussianProcess:
+        """Choose scales, signal and noise by what makes the observations probable.
 
-    @property
-    def theta(self):
-        return np.log([*self.scales, self.signal, self.noise])
+        The maximum of the posterior: marginal likelihood times prior (`SCALE`, `SIGNAL`,
+        `NOISE`), found by gradients.
+
+        Parameters
+        ----------
+        X, y, categorical
+            As for the class; no dimension is categorical if not given.
+        start : GaussianProcess, optional
+            Where to begin: one fitted to fewer observations saves time.
+
+        Raises
+        ------
+        ValueError
+            If there is no observation, one is NaN or infinite, or the shapes do not fit.
+        """
+        X, y = np.asarray(X, dtype=float), np.asarray(y, dtype=float)
+        if X.ndim != 2 or y.shape != X.shape[:1] or not len(y):
+            raise ValueError(
+                f"X, y: got shapes {X.shape} and {y.shape}, accepted are (n, d) and (n,), n >= 1"
+            )
+        if not (np.isfinite(X).all() and np.isfinite(y).all()):
+            raise ValueError("X, y: got NaN or infinity, accepted are finite numbers")
+        d = X.shape[1]
+        categorical = np.zeros(d, dtype=bool) if categorical is None else np.asarray(categorical)
+        differences = squared_differences(X, X, categorical)
+        median, spread = _prior(d)
+        begin = median if start is None else np.log([*start.scales, start.signal, start.noise])
+        bounds = np.transpose([median - 4 * spread, median + 4 * spread])
+        theta = minimize(
+            _negative_log_posterior, begin, (differences, y), jac=True, bounds=bounds,
+            method="L-BFGS-B", options={"maxiter": 30},
+        ).x  # fmt: skip
+        return cls(X, y, np.exp(theta[:d]), *np.exp(theta[d:]), categorical)
 
     def predict(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and standard deviation of the function at the points `X`, (m, d)."""
-        K, k = (
-            self.signal * matern52(squared_differences(self.X, B, self.categorical), self.scales)
-            for B in (self.X, X)
-        )
-        return posterior(K + self.noise * np.eye(len(K)), k, self.y, self.signal)
+        """Say what is believed of the function at some points.
+
+        Parameters
+        ----------
+        X : array of shape (m, d)
+
+        Returns
+        -------
+        mean, std : numpy.ndarray of shape (m,)
+            Of the function, without the noise.
+        """
+        K = self._covariance(self.X) + self.noise * np.eye(len(self.X))
+        return posterior(K, self._covariance(np.asarray(X, dtype=float)), self.y, self.signal)
+
+    def _covariance(self, X: np.ndarray) -> np.ndarray:
+        differences = squared_differences(self.X, X, self.categorical)
+        return self.signal * matern52(differences, self.scales)
 
 
-def negative_log_posterior(theta, differences, y):
-    """Measure how badly hyperparameters explain the observations, with its gradient.
+def _prior(d: int) -> tuple[np.ndarray, np.ndarray]:
+    """Median and spread of the logarithms of d length scales, the signal and the noise."""
+    median, spread = np.transpose([*[SCALE] * d, SIGNAL, NOISE])
+    return np.log(median), spread
 
-    Minus the log marginal likelihood (Rasmussen & Williams, 2006, equation 2.30), minus the log
-    prior up to a constant.
+
+def _negative_log_posterior(
+    theta: np.ndarray, differences: np.ndarray, y: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Measure how improbable hyperparameters are, given the observations; with the gradient.
+
+    Minus the log marginal likelihood (Rasmussen & Williams, 2006, equations 2.30 and 5.9) and
+    minus the log prior, up to a constant.
 
     Parameters
     ----------
     theta : array of shape (d + 2,)
-        Logarithms of the length scales, the signal and the noise variance.
+        Logarithms of the length scales, the signal and the noise.
     differences : array of shape (d, n, n)
     y : array of shape (n,)
-
-    Returns
-    -------
-    value : float
-    gradient : numpy.ndarray of shape (d + 2,)
     """
-    scales, signal, noise = np.exp(theta[:-2]), math.exp(theta[-2]), math.exp(theta[-1])
+    scales, (signal, noise) = np.exp(theta[:-2]), np.exp(theta[-2:])
     n, identity = len(y), np.eye(len(y))
     a = np.sqrt(5 * np.tensordot(scales**-2.0, differences, 1))
     decay = signal * np.exp(-a)
     F = decay * (1 + a + a**2 / 3)
-    L = safe_cholesky(F + noise * identity)
-    alpha = cho_solve((L, True), y)
-    W = cho_solve((L, True), identity) - np.outer(alpha, alpha)  # derivative of -2 log p by K
-    G = W * decay * (5 / 3) * (1 + a)  # dK / d log scale, without the squared difference
-    by_scale = np.tensordot(differences, G, 2) / scales**2
+    L = _cholesky(F + noise * identity)
+    alpha = cho_solve((L, True), y)  # K^-1 y
+    W = cho_solve((L, True), identity) - np.outer(alpha, alpha)
+    slope = W * decay * (1 + a) * 5 / 3  # of F by the log of a scale, per squared difference
+    by_scale = np.tensordot(differences, slope, 2) / scales**2
     gradient = np.array([*by_scale, np.sum(W * F), noise * np.trace(W)]) / 2
-    value = y @ alpha / 2 + np.log(np.diag(L)).sum() + n / 2 * math.log(2 * math.pi)
-    mean, sd = np.array([*[SCALE] * len(scales), SIGNAL, NOISE]).T
-    z = (theta - mean) / sd
-    return value + z @ z / 2, gradient + z / sd
+    value = (y @ alpha + n * math.log(2 * math.pi)) / 2 + np.log(np.diag(L)).sum()
+    median, spread = _prior(len(scales))
+    z = (theta - median) / spread
+    return value + z @ z / 2, gradient + z / spread
 
 
 # ---------------------------------------------------------------------- what to try next
 
 
-def expected_improvement(mean, std, best):
-    """Expected gain over ``best`` under N(mean, std**2), elementwise (Jones et al., 1998)."""
+def expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.ndarray:
+    """Expected gain over `best` under N(mean, std**2), elementwise (Jones et al., 1998).
+
+    Parameters
+    ----------
+    mean, std : arrays of one shape
+        What is believed of each candidate; `std` above 0.
+    best : float
+        The incumbent's score.
+
+    Returns
+    -------
+    numpy.ndarray of the same shape
+        In the unit of the scores. Some 38 standard deviations below the best it is 0 in floating
+        point: `log_expected_improvement` still tells such candidates apart.
+    """
     z = (mean - best) / std
     return (mean - best) * norm.cdf(z) + std * norm.pdf(z)
 
 
-def log_expected_improvement(mean, std, best):
-    """Logarithm of `expected_improvement`, also where that is 0 in floating point."""
-    z = (mean - best) / std
-    tail = np.minimum(z, -1)  # there pdf + z cdf cancels
-    ratio = erfcx(-tail / math.sqrt(2)) * -tail * math.sqrt(math.pi / 2)  # -z cdf / pdf, below 1
-    with np.errstate(divide="ignore", invalid="ignore"):
-        far = norm.logpdf(tail) + np.where(
-            tail > -1e4, np.log1p(-np.minimum(ratio, 1 - 1e-16)), -2 * np.log(-tail)
-        )
-        near = np.log(norm.pdf(z) + z * norm.cdf(z))
-    return np.where(z > -1, near, far) + np.log(std)
+def log_expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.ndarray:
+    """Logarithm of `expected_improvement`, finite however small that is (Ament et al., 2023).
+
+    Parameters and return value as there.
+    """
+    z = (np.asarray(mean) - best) / std
+    near, far = np.maximum(z, -1), np.minimum(z, -1)
+    u = -far / math.sqrt(2)
+    # far below, pdf(z) + z cdf(z) cancels: 1 - sqrt(pi) u erfcx(u) does not, up to 1e4; then 1/z^2
+    rest = np.where(u < 1e4, 1 - math.sqrt(math.pi) * u * erfcx(u), far**-2.0)
+    log_h = np.where(
+        z > -1,
+        np.log(norm.pdf(near) + near * norm.cdf(near)),
+        norm.logpdf(far) + np.log(rest),
+    )
+    return log_h + np.log(std)
 
 
 def standardise(scores: np.ndarray) -> np.ndarray:
-    """Clip disasters, then mean 0 and standard deviation 1."""
-    worst = np.nanmin(scores, initial=np.inf)
-    y = np.where(np.isnan(scores), worst if np.isfinite(worst) else 0.0, scores)
+    """Clip disasters, then scale to mean 0 and standard deviation 1.
+
+    The scores of most learners are skewed to the left: a few configurations fail badly, and a
+    process that must explain how badly has no eyes for the differences at the top. So a score is
+    clipped at the median minus twice the distance from there to the best. A failed trial counts
+    as the worst that did not fail.
+
+    Parameters
+    ----------
+    scores : array of shape (n,)
+        Higher is better; NaN where a trial failed.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n,)
+        All 0 where all scores are the same.
+    """
+    scores = np.asarray(scores, dtype=float)
+    known = np.isfinite(scores)
+    y = np.where(known, scores, np.min(scores, initial=np.inf, where=known) if known.any() else 0)
     middle = np.median(y)
-    y = np.maximum(y, middle - 2 * (y.max() - middle))
+    if y.max() > middle:  # else at least half of them are the best
+        y = np.maximum(y, middle - 2 * (y.max() - middle))
     spread = y.std()
-    return (y - y.mean()) / (spread if spread > 0 else 1)
+    return (y - y.mean()) / (spread if spread > 1e-12 * np.abs(y).max() else 1)
 
 
 class BayesianSearch:
-    """Bayesian optimization with a Gaussian process and expected improvement."""
+    """Bayesian optimization: a Gaussian process and expected improvement (Jones et al., 1998).
+
+    The first trials are spread evenly (Sobol, 1967). Then, before each trial, a process is fitted
+    to all trials, and the candidate with the largest expected improvement is proposed. Candidates
+    are the pool; or, in the whole space, `N_SAMPLES` random configurations and what lies around
+    the most promising of these and of the trials, ever closer. No configuration is proposed twice.
+
+    Parameters
+    ----------
+    space : SearchSpace
+    rng : numpy.random.Generator
+    pool : sequence of dict, optional
+        Search among these configurations alone: those that a replayed task knows.
+    initial : int
+        The number of trials before the process is asked. Trials of which `update` tells count,
+        whoever proposed them.
+
+    Raises
+    ------
+    ValueError
+        If `initial` is below 1, or the pool is empty.
+    KeyError, ValueError
+        If a configuration of the pool is not valid.
+    """
+
+    N_SAMPLES = 500
+    STEPS = (0.1, 0.03)  # of the search around the most promising, in the unit cube
 
     def __init__(
         self,
@@ -233,44 +341,70 @@ class BayesianSearch:
         pool: Sequence[Config] | None = None,
         initial: int = 5,
     ):
-        self.space, self.rng, self.initial = space, rng, whole_number("initial", initial)
+        self.space, self.rng = space, rng
+        self.initial = whole_number("initial", initial)
+        self.pool = None if pool is None else [space.check(config) for config in pool]
+        if self.pool is not None:
+            if not self.pool:
+                raise ValueError("pool: got no configuration, accepted are one or more")
+            self.pool_points = space.encode(self.pool)
+            self.pool_keys = [config_key(config) for config in self.pool]
+        log2 = math.ceil(math.log2(self.initial))
+        self.design = qmc.Sobol(len(space), rng=rng).random_base2(log2)
         self.categorical = np.array([isinstance(h, Categorical) for h in space])
-        self.pool = None if pool is None else {config_key(space.check(c)): c for c in pool}
-        self.pool_points = None if pool is None else space.encode(list(self.pool.values()))
-        self.tried: dict[str, None] = {}
-        self.points: list[np.ndarray] = []
+        self.points: list[np.ndarray] = []  # of the trials
         self.scores: list[float] = []
-        self.start = None
+        self.known: set[str] = set()  # what was proposed or tried
+        self.process: GaussianProcess | None = None
 
     def suggest(self) -> Config:
-        configs, points = self._candidates()
-        X = np.array(self.points).reshape(-1, len(self.space))
-        if len(X) < self.initial:
-            if not len(X):
-                choice = int(self.rng.integers(len(configs)))
-            else:
-                far = squared_differences(X, points, self.categorical).sum(axis=0).min(axis=0)
-                choice = int(far.argmax())
+        """Propose the most promising configuration; StopIteration when none is left."""
+        trial = len(self.scores)
+        if trial < self.initial:
+            near = self.design[trial : trial + 1]
+            config = self._maximise(lambda points: -((points - near) ** 2).sum(axis=1), near)
         else:
-            y = standardise(np.array(self.scores))
-            gp = GaussianProcess.fit(X, y, self.categorical, self.start)
-            self.start = gp.theta
-            choice = int(log_expected_improvement(*gp.predict(points), y.max()).argmax())
-        self.tried[config_key(configs[choice])] = None
-        return configs[choice]
+            X, y = np.array(self.points), standardise(self.scores)
+            self.process = GaussianProcess.fit(X, y, self.categorical, self.process)
+            config = self._maximise(
+                lambda points: log_expected_improvement(*self.process.predict(points), y.max()),
+                X[np.argsort(-y, kind="stable")[:5]],
+            )
+        self.known.add(config_key(config))
+        return config
 
     def update(self, config: Config, score: float) -> None:
+        """Learn how a configuration did; NaN is a failed trial."""
         config = self.space.check(config)
-        self.tried[config_key(config)] = None
+        self.known.add(config_key(config))
         self.points.append(self.space.encode(config))
         self.scores.append(float(score))
 
-    def _candidates(self):
-        if self.pool is None:
-            configs = self.space.sample(self.rng, 500)
-            return configs, self.space.encode(configs)
-        left = [i for i, key in enumerate(self.pool) if key not in self.tried]
-        if not left:
+    def _maximise(self, value: Callable[[np.ndarray], np.ndarray], near: np.ndarray) -> Config:
+        """Return the candidate with the largest value; `near` is where else to look for one."""
+        if self.pool is not None:
+            left = [i for i, key in enumerate(self.pool_keys) if key not in self.known]
+            if not left:
+                raise StopIteration
+            return self.pool[left[int(value(self.pool_points[left]).argmax())]]
+        sample = self.rng.random((self.N_SAMPLES, len(self.space)))
+        configs, points = self._new(np.vstack([near, self._around(near, self.STEPS[0]), sample]))
+        if not configs:
             raise StopIteration
-        configs = list(self.pool.values())
-        return [configs[i] for i in left], self.pool_points[left]
+        values = value(points)
+        for step in self.STEPS:
+            top = points[np.argsort(-values, kind="stable")[:5]]
+            more, closer = self._new(self._around(top, step))
+            configs, points = configs + more, np.vstack([points, closer])
+            values = np.append(values, value(closer))
+        return configs[int(values.argmax())]
+
+    def _around(self, points: np.ndarray, step: float) -> np.ndarray:
+        points = points.repeat(20, axis=0)
+        return np.clip(points + step * self.rng.normal(size=points.shape), 0, 1)
+
+    def _new(self, points: np.ndarray) -> tuple[list[Config], np.ndarray]:
+        """Return the configurations at these points that were neither proposed nor tried."""
+        configs, points = self.space.snap(points)
+        new = [i for i, config in enumerate(configs) if config_key(config) not in self.known]
+        return [configs[i] for i in new], points[new]

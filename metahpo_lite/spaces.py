@@ -269,11 +269,12 @@ class SearchSpace:
             As `check`.
         """
         one = isinstance(configs, Mapping)
-        checked = [self.check(config) for config in ([configs] if one else configs)]
-        points = np.empty((len(checked), len(self)))
-        for point, c in zip(points, checked, strict=True):
-            point[:] = [h.encode(c[h.name]) if h.name in c else _INACTIVE for h in self]
+        points = self._encode([self.check(config) for config in ([configs] if one else configs)])
         return points[0] if one else points
+
+    def _encode(self, checked: list[Config]) -> np.ndarray:
+        rows = [[h.encode(c[h.name]) if h.name in c else _INACTIVE for h in self] for c in checked]
+        return np.array(rows, dtype=float).reshape(len(checked), len(self))
 
     def decode(self, points: np.ndarray) -> Config | list[Config]:
         """Map points of the unit cube to configurations: the inverse of `encode`.
@@ -301,6 +302,31 @@ class SearchSpace:
         if points.ndim == 1:
             return self._decode(points.tolist())
         return [self._decode(u) for u in points.tolist()]
+
+    def snap(self, points: np.ndarray) -> tuple[list[Config], np.ndarray]:
+        """Move points to where the configurations that they stand for are encoded.
+
+        Whole numbers and choices own an interval each, and inactive hyperparameters sit at 0.5:
+        many points stand for one configuration, and a model of the scores is to see one of them.
+
+        Parameters
+        ----------
+        points : array of shape (n, d), in [0, 1]
+
+        Returns
+        -------
+        configs : list of n dicts
+            As from `decode`.
+        points : numpy.ndarray of shape (n, d)
+            As from `encode`.
+
+        Raises
+        ------
+        ValueError
+            As `decode`.
+        """
+        configs = self.decode(np.atleast_2d(points))
+        return configs, self._encode(configs)
 
     def _decode(self, point: list[float]) -> Config:
         config: Config = {}
