@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from metahpo_lite.metadata import MetaDataset
 from metahpo_lite.search import Searcher
-from metahpo_lite.spaces import Config, SearchSpace, whole_number
+from metahpo_lite.spaces import Config, whole_number
 
 
 def greedy_portfolio(experience: MetaDataset, n: int) -> list[Config]:
@@ -40,19 +41,20 @@ def greedy_portfolio(experience: MetaDataset, n: int) -> list[Config]:
 
 
 class Portfolio:
-    """The greedy portfolio of an experience, best first."""
+    """The greedy portfolio as a searcher: its configurations in order, whatever they score.
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        rng: np.random.Generator,
-        experience: MetaDataset,
-        n: int,
-    ):
+    Parameters
+    ----------
+    experience : MetaDataset
+    n : int
+        How many configurations (see `greedy_portfolio`).
+    """
+
+    def __init__(self, experience: MetaDataset, n: int):
         self.left = greedy_portfolio(experience, n)[::-1]
 
     def suggest(self) -> Config:
-        """Return the next of the portfolio; StopIteration when all were tried."""
+        """Return the next configuration; StopIteration when all were tried."""
         if not self.left:
             raise StopIteration
         return self.left.pop()
@@ -61,16 +63,26 @@ class Portfolio:
         """A portfolio is fixed before the first trial."""
 
 
-class warm_start:  # noqa: N801
-    """Any searcher, begun with given configurations; it is told how they did."""
+def warm_start(searcher: Searcher, configs: Sequence[Config]) -> Searcher:
+    """Begin a searcher with given configurations; it is told how they did.
 
-    def __init__(self, searcher: Searcher, configs: Sequence[Config]):
-        self.searcher, self.left = searcher, list(configs)[::-1]
+    Parameters
+    ----------
+    searcher : Searcher
+        One that learns from trials it did not propose, as `BayesianSearch` does.
+    configs : sequence of dict
+        Tried first, in this order.
+    """
+    return _WarmStarted(searcher, list(configs)[::-1])
+
+
+@dataclass
+class _WarmStarted:
+    searcher: Searcher
+    left: list[Config]
 
     def suggest(self) -> Config:
-        """Return the next given configuration, then what the searcher suggests."""
         return self.left.pop() if self.left else self.searcher.suggest()
 
     def update(self, config: Config, score: float) -> None:
-        """Tell the searcher."""
         self.searcher.update(config, score)

@@ -302,3 +302,13 @@ def test_a_search_is_silent_unless_asked(capfd):
     assert "incumbent=0.5" in shown
     assert "3" in shown
     assert len(history) == 2
+
+
+def test_random_search_on_a_pool_tries_each_once():
+    pool = [{"x": i / 10} for i in range(8)]
+    orders = []
+    for seed in (0, 0, 1):
+        history = run(RandomSearch(SPACE, np.random.default_rng(seed), pool), Echo(), 20)
+        orders.append(history["score"].tolist())
+        assert sorted(orders[-1]) == [c["x"] for c in pool]
+    assert orders[0] == orders[1] != orders[2]
