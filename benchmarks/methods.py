@@ -1,0 +1,115 @@
+"""Methods: every searcher that is compared, one line each in `METHODS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from benchmarks import peers
+from metahpo_lite.bayes import BayesianSearch
+from metahpo_lite.hyperparameters import Categorical
+from metahpo_lite.metadata import MetaDataset
+from metahpo_lite.search import RandomSearch, Searcher
+from metahpo_lite.spaces import Config, SearchSpace
+from metahpo_lite.warmstart import Portfolio, greedy_portfolio, warm_start
+
+WARM = 5  # configurations of the portfolio before another searcher goes on
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """All that a searcher may know before its first trial.
+
+    Attributes
+    ----------
+    space : SearchSpace
+    pool : sequence of dict
+        The configurations that can be tried.
+    experience : MetaDataset
+        The same configurations, in the same order, on the tasks of all other families.
+    meta_features : Series or None
+        Of the task itself.
+    n_trials : int
+    rng : numpy.random.Generator
+    """
+
+    space: SearchSpace
+    pool: Sequence[Config] = field(repr=False)
+    experience: MetaDataset = field(repr=False)
+    meta_features: pd.Series | None = field(repr=False)
+    n_trials: int
+    rng: np.random.Generator = field(repr=False)
+
+
+class InOrder:
+    """Given configurations, one after the other."""
+
+    def __init__(self, configs: Sequence[Config]):
+        self.left = list(configs)[::-1]
+
+    def suggest(self) -> Config:
+        """Return the next one; StopIteration after the last."""
+        if not self.left:
+            raise StopIteration
+        return self.left.pop()
+
+    def update(self, config: Config, score: float) -> None:
+        """The order is fixed before the first trial."""
+
+
+def grid_of_pool(space: SearchSpace, pool: Sequence[Config], budget: int, rng) -> list[Config]:
+    """Return the finest full grid for the budget, in random order, as configurations of the pool.
+
+    Each point is taken as the nearest configuration that was not taken before: in the unit cube,
+    where two choices of a categorical hyperparameter are 1 apart.
+    """
+    grid, points = (space.encode(configs) for configs in (space.grid(budget), list(pool)))
+    unordered = np.array([isinstance(h, Categorical) for h in space])
+    taken = []
+    for point in rng.permutation(grid)[: len(pool)]:
+        apart = np.abs(points - point)  # (n_configs, d)
+        distance = np.where(unordered, apart > 0, apart**2).sum(axis=1)
+        distance[taken] = np.inf
+        taken.append(int(distance.argmin()))
+    return [pool[i] for i in taken]
+
+
+def best_mean_rank(experience: MetaDataset) -> Config:
+    """Return the configuration with the best mean rank over tasks.
+
+    Equal scores share their average rank; a failed trial ranks last.
+    """
+    ranks = experience.scores.rank(axis=1, ascending=False, na_option="bottom")
+    return experience.configs[int(ranks.mean().to_numpy().argmin())]
+
+
+def after_portfolio(s: Setting, searcher: Searcher) -> Searcher:
+    """Begin with the portfolio, then go on with the searcher."""
+    return warm_start(searcher, greedy_portfolio(s.experience, min(WARM, s.n_trials)))
+
+
+METHODS: dict[str, Callable[[Setting], Searcher]] = {
+    "random": lambda s: RandomSearch(s.space, s.rng, s.pool),
+    "random_2x": lambda s: RandomSearch(s.space, s.rng, s.pool),
+    "grid": lambda s: InOrder(grid_of_pool(s.space, s.pool, s.n_trials, s.rng)),
+    "default": lambda s: InOrder([best_mean_rank(s.experience)]),
+    "gp_bo": lambda s: BayesianSearch(s.space, s.rng, s.pool),
+    "portfolio": lambda s: Portfolio(s.experience, s.n_trials),
+    "portfolio_gp_bo": lambda s: after_portfolio(s, BayesianSearch(s.space, s.rng, s.pool)),
+    "portfolio_tpe": lambda s: after_portfolio(s, peers.OptunaTPE(s.space, s.rng, s.pool, WARM)),
+    "optuna_tpe": lambda s: peers.OptunaTPE(s.space, s.rng, s.pool),
+    "syne_tune_zero_shot": lambda s: peers.SyneTuneZeroShot(s.rng, s.experience),
+    "syne_tune_cts": lambda s: peers.SyneTuneCTS(s.space, s.rng, s.experience),
+    "skopt_gp": lambda s: peers.SkoptGP(s.space, s.rng, s.pool),
+}
+DRAWS = {"random_2x": 2}  # how many configurations count as one trial, if not one
+NEEDS = {  # the packages of the extra `bench`
+    "portfolio_tpe": ["optuna"],
+    "optuna_tpe": ["optuna"],
+    "syne_tune_zero_shot": ["syne_tune", "huggingface_hub"],
+    "syne_tune_cts": ["syne_tune", "huggingface_hub"],
+    "skopt_gp": ["skopt"],
+}
