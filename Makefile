@@ -21,7 +21,10 @@ LAB_FLAGS := $(if $(filter 0,$(shell id -u)),--allow-root) \
 GRID := import joblib, metahpo_lite as m; joblib.parallel_config(n_jobs=$(or $(JOBS),2)); e = m.MetaDataset.load("svc"); \
 	m.collect_experience("svc", list(e.tasks.index), e.space.grid(36), "data/grids/svc", time_limit=120.0)
 
-.PHONY: help .venv lab test notebooks times lint format lock browser tables data
+# What `make bench` runs on: what is there of our learners and of the folders from elsewhere
+BENCH_FOLDERS = data/svc data/hist_gradient_boosting data/mlp $(wildcard ../shared/benchmarks/*/)
+
+.PHONY: help .venv lab test notebooks times lint format lock browser tables data bench
 help:            ## this list
 	@awk -F ':.*## ' '/^[.a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
@@ -51,6 +54,9 @@ data: tables  ## collect the shipped experience again (hours; goes on where it w
 	for learner in svc hist_gradient_boosting mlp; do $(BIN)/python -m metahpo_lite collect --learner $$learner \
 	--configs 200 --datasets @data/tasks.txt --out data/$$learner --jobs $(or $(JOBS),2) || exit 1; done
 	$(BIN)/python -c '$(GRID)'
+bench: .venv/done  ## compare with searchers of other libraries, and write benchmarks/results.md (hours)
+	$(INSTALL) --constraint requirements.txt --requirement pyproject.toml --extra bench
+	$(BIN)/python -m benchmarks $(BENCH_FOLDERS) --out build/bench --jobs $(or $(JOBS),2) --results benchmarks/results.md
 
 # The file `done` holds the folder that the environment was made in: it breaks when moved
 $(shell test "$$(cat .venv/done 2>/dev/null)" = "$(CURDIR)" || rm -f .venv/done)

@@ -180,7 +180,9 @@ def _judged(path: Path, tasks: pd.DataFrame, level: pd.Series) -> pd.DataFrame:
 
 def _read_trials(path: Path, fingerprint: str) -> Folder:
     where = path / "trials.parquet"
-    table = read_file(where).to_pandas(ignore_metadata=True)
+    table = read_file(where).to_pandas()
+    if table.index.name is not None:
+        table = table.reset_index()
     if lacking := [name for name in ("task", "score") if name not in table]:
         raise ValueError(f"{where}: column {lacking[0]!r} is missing; {ACCEPTED}")
     refuse(where, "task", table["task"].isna(), table["task"], "the name of a task")

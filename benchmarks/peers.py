@@ -221,19 +221,23 @@ class SyneTuneZeroShot:
             for task, row in _scores(experience).iterrows()
         }
         logging.getLogger(zero_shot.__name__).setLevel(logging.ERROR)
-        self.scheduler = zero_shot.ZeroShotTransfer(
-            space,
-            "score",
-            evaluations,
-            do_minimize=False,
-            sort_transfer_learning_evaluations=False,
-            random_seed=_seed(rng),
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.scheduler = zero_shot.ZeroShotTransfer(
+                space,
+                "score",
+                evaluations,
+                do_minimize=False,
+                sort_transfer_learning_evaluations=False,
+                random_seed=_seed(rng),
+            )
 
     def suggest(self) -> Config:
         """Return its next configuration; its `suggest` would be that of a random search."""
         self.pool.left()
-        return self.pool.configs[int(self.scheduler.get_config()["config"])]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pandas, about a future version
+            return self.pool.configs[int(self.scheduler.get_config()["config"])]
 
     def update(self, config: Config, score: float) -> None:
         """It learns nothing from the target."""

@@ -242,7 +242,8 @@ def _together_part(figures: Figures) -> list[str]:
     if len(figures.folders) > 1:
         bases = [b for b in ("random", base) if b in usable]
         rows = []
-        for method in sorted(usable, key=lambda m: geometric_ratio(figures, m, bases[0], 2)[0]):
+        first = {m: geometric_ratio(figures, m, bases[0], 2)[0] for m in usable}
+        for method in sorted(usable, key=lambda m: (np.isnan(first[m]), first[m])):
             row = [method]
             for b in bases:
                 ratio, *interval = geometric_ratio(figures, method, b)

@@ -166,9 +166,7 @@ def _read_cell(path: Path) -> Cell | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError):
-        raise ValueError(
-            f"{path}: no cell of a benchmark; delete it, and it is run again"
-        ) from None
+        raise ValueError(f"{path}: not a cell; delete it, and it is run again") from None
 
 
 # ---------------------------------------------------------------------- one cell
