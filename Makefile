@@ -21,8 +21,8 @@ LAB_FLAGS := $(if $(filter 0,$(shell id -u)),--allow-root) \
 GRID := import joblib, metahpo_lite as m; joblib.parallel_config(n_jobs=$(or $(JOBS),2)); e = m.MetaDataset.load("svc"); \
 	m.collect_experience("svc", list(e.tasks.index), e.space.grid(36), "data/grids/svc", time_limit=120.0)
 
-# What `make bench` runs on: what is there of our learners and of the folders from elsewhere
-BENCH_FOLDERS = data/svc data/hist_gradient_boosting data/mlp $(wildcard ../shared/benchmarks/*/)
+# What `make bench` runs on: our learners, and folders from elsewhere: make bench EXTERNAL="a b"
+BENCH_FOLDERS = data/svc data/hist_gradient_boosting data/mlp $(EXTERNAL)
 
 .PHONY: help .venv lab test notebooks times lint format lock browser tables data bench
 help:            ## this list

@@ -85,7 +85,7 @@ def write_results(path: Path, text: str) -> None:
         except PackageNotFoundError:
             continue
     body = f"With {', '.join(found)} on Python {sys.version.split()[0]}.\n\n{text}"
-    if path.is_file() and path.read_text(encoding="utf-8").partition("\n\n")[2].endswith(body):
+    if path.is_file() and path.read_text(encoding="utf-8").endswith(body):
         return
     write_file(path, f"{head}\n{date.today().isoformat()}. {body}")
 

@@ -276,17 +276,15 @@ class SyneTuneCTS:
         }
 
         class OnPool(quantile_based.QuantileBasedSurrogateSearcher):
-            """It draws its candidates from the pool."""
+            """Its 100,000 random candidates cost no time, and are replaced by the pool."""
 
             def _sample_random_config(self):
                 return rows[0]
 
         with contextlib.redirect_stdout(io.StringIO()):  # it prints how long it takes
             self.searcher = OnPool(domains, evaluations, random_seed=_seed(rng))
-        self.searcher.X_candidates = frame
-        mean = self.searcher.model_pipeline.predict(frame).reshape(-1, 1)
-        self.spread = float(self.searcher.sigma_pred[0, 0])
-        self.mean = mean
+        self.mean = self.searcher.model_pipeline.predict(frame).reshape(-1, 1)  # (n_configs, 1)
+        self.spread = float(self.searcher.sigma_pred[0, 0])  # one for all
 
     def suggest(self) -> Config:
         """Draw a score for each untried configuration, and return the best."""
