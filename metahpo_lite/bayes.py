@@ -281,9 +281,9 @@ def standardise(scores: np.ndarray) -> np.ndarray:
     """Clip disasters, then scale to mean 0 and standard deviation 1.
 
     The scores of most learners are skewed to the left: a few configurations fail badly, and a
-    process that must explain how badly has no eyes for the differences at the top. So a score is
-    clipped at the median minus twice the distance from there to the best. A failed trial counts
-    as the worst that did not fail.
+    process that must explain how badly has no eyes for the differences at the top. So no score is
+    farther below the median than the best is above it. On our own experience this lowers regret
+    more than a warp by ranks or logarithms. A failed trial counts as the worst that did not fail.
 
     Parameters
     ----------
@@ -300,7 +300,7 @@ def standardise(scores: np.ndarray) -> np.ndarray:
     y = np.where(known, scores, np.min(scores, initial=np.inf, where=known) if known.any() else 0)
     middle = np.median(y)
     if y.max() > middle:  # else at least half of them are the best
-        y = np.maximum(y, middle - 2 * (y.max() - middle))
+        y = np.maximum(y, 2 * middle - y.max())
     spread = y.std()
     return (y - y.mean()) / (spread if spread > 1e-12 * np.abs(y).max() else 1)
 
