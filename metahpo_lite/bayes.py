@@ -21,9 +21,10 @@ from metahpo_lite.hyperparameters import Categorical
 from metahpo_lite.spaces import Config, SearchSpace, whole_number
 from metahpo_lite.storage import config_key
 
-# What is believed of a process before it is fitted, with standardised scores: median of each
-# hyperparameter, and standard deviation of its logarithm. This keeps three points from overfitting.
-SCALE, SIGNAL, NOISE = (0.4, 1.0), (1.0, 1.0), (0.01, 1.5)
+# What is believed of a process before it is fitted, with standardised scores: the median of each
+# of its numbers, and the standard deviation of the logarithm. Keeps three points from overfitting.
+# Length scales are in units of sqrt(d), as distances in the cube are (Hvarfner et al., 2024).
+SCALE, SIGNAL, NOISE = (0.15, 1.0), (1.0, 1.0), (0.01, 1.5)
 
 
 # ---------------------------------------------------------------------- the Gaussian process
@@ -200,7 +201,8 @@ class GaussianProcess:
 
 def _prior(d: int) -> tuple[np.ndarray, np.ndarray]:
     """Median and spread of the logarithms of d length scales, the signal and the noise."""
-    median, spread = np.transpose([*[SCALE] * d, SIGNAL, NOISE])
+    scale = (SCALE[0] * math.sqrt(d), SCALE[1])
+    median, spread = np.transpose([*[scale] * d, SIGNAL, NOISE])
     return np.log(median), spread
 
 
@@ -301,8 +303,9 @@ def standardise(scores: np.ndarray) -> np.ndarray:
     middle = np.median(y)
     if y.max() > middle:  # else at least half of them are the best
         y = np.maximum(y, 2 * middle - y.max())
-    spread = y.std()
-    return (y - y.mean()) / (spread if spread > 1e-12 * np.abs(y).max() else 1)
+    if y.std() <= 1e-12 * np.abs(y).max():  # but for rounding, all are the same
+        return np.zeros(len(y))
+    return (y - y.mean()) / y.std()
 
 
 class BayesianSearch:
