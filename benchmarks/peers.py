@@ -60,8 +60,8 @@ def _seed(rng: np.random.Generator) -> int:
 class OptunaTPE:
     """Optuna's TPE, whose candidates are all untried configurations of the pool.
 
-    Multivariate, in the unit cube, categorical hyperparameters as such; an inactive number sits
-    in the middle, an inactive choice is the first.
+    Multivariate, in groups of hyperparameters that are active together (Optuna's setting for
+    conditional spaces), in the unit cube, categorical hyperparameters as such.
     """
 
     def __init__(
@@ -72,62 +72,62 @@ class OptunaTPE:
         initial: int = INITIAL,
     ):
         import optuna
-        from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator
+        from optuna.samplers._tpe import sampler as tpe
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.optuna, self.pool, self.initial = optuna, _Pool(pool), initial
+        self.optuna, self.tpe, self.pool, self.initial = optuna, tpe, _Pool(pool), initial
         self.random = RandomSearch(space, rng, pool)
-        self.columns, self.distributions = {}, {}
+        self.columns, self.distributions, self.active = {}, {}, {}
+        groups: dict[bytes, list[str]] = {}
         for h, column in zip(space, space.encode(self.pool.configs).T, strict=True):
+            kind = optuna.distributions.FloatDistribution(0.0, 1.0)
             if isinstance(h, Categorical):
                 places = [h.choices.index(c.get(h.name, h.choices[0])) for c in self.pool.configs]
                 column = np.array(places)
                 kind = optuna.distributions.CategoricalDistribution(range(len(h.choices)))
-            else:
-                kind = optuna.distributions.FloatDistribution(0.0, 1.0)
             self.columns[h.name], self.distributions[h.name] = column, kind
-        columns, candidates = self.columns, self.pool
-
-        class OnPool(_ParzenEstimator):
-            """Its samples are the pool, so that TPE takes the one with the largest l(x)/g(x)."""
-
-            def sample(self, rng, size):
-                left = candidates.left()
-                return {name: columns[name][left] for name in self._search_space}
-
-        self.sampler = optuna.samplers.TPESampler(
-            seed=_seed(rng), multivariate=True, n_startup_trials=initial
-        )
-        self.sampler._parzen_estimator_cls = OnPool
+            self.active[h.name] = np.array([h.name in c for c in self.pool.configs])
+            groups.setdefault(self.active[h.name].tobytes(), []).append(h.name)
+        self.groups = list(groups.values())
+        self.sampler = optuna.samplers.TPESampler(multivariate=True)
         self.study = optuna.create_study(direction="maximize", sampler=self.sampler)
-        self.trial, self.succeeded = None, 0
 
     def suggest(self) -> Config:
-        """Return the configuration that TPE prefers; at random at first."""
+        """Return the configuration with the largest l(x)/g(x); at random at first."""
         left = self.pool.left()
-        if self.succeeded < self.initial:
+        states = (self.optuna.trial.TrialState.COMPLETE,)
+        trials = self.study.get_trials(deepcopy=False, states=states)
+        if len(trials) < self.initial:
             return self.pool.draw(self.random)
-        self.trial = self.study.ask(self.distributions)
-        same = [self.columns[name][left] == value for name, value in self.trial.params.items()]
-        self.asked = int(left[np.all(same, axis=0).argmax()])
-        return self.pool.configs[self.asked]
+        parts = self.tpe._split_trials(self.study, trials, self.tpe.default_gamma(len(trials)))
+        log_ratio = np.zeros(len(left))
+        for names in self.groups:
+            active = self.active[names[0]][left]
+            if active.any():
+                candidates = {name: self.columns[name][left[active]] for name in names}
+                good, bad = (self._density(names, part).log_pdf(candidates) for part in parts)
+                log_ratio[active] += good - bad
+        return self.pool.configs[left[log_ratio.argmax()]]
+
+    def _density(self, names: Sequence[str], trials: Sequence):
+        """Return TPE's density of the hyperparameters of a group."""
+        known = [trial for trial in trials if names[0] in trial.params]
+        group = {name: self.distributions[name] for name in names}
+        return self.sampler._build_parzen_estimator(self.study, group, known, handle_below=True)
 
     def update(self, config: Config, score: float) -> None:
         """Tell the study."""
         states, failed = self.optuna.trial.TrialState, math.isnan(score)
-        self.succeeded += not failed
         number = self.pool.take(config)
-        if self.trial is not None and number == self.asked:
-            self.study.tell(self.trial, None if failed else score, states.FAIL if failed else None)
-            self.trial = None
-            return
-        trial = self.optuna.trial.create_trial(
-            state=states.FAIL if failed else states.COMPLETE,
-            value=None if failed else score,
-            params={name: column[number].item() for name, column in self.columns.items()},
-            distributions=self.distributions,
+        names = [name for name in self.columns if self.active[name][number]]
+        self.study.add_trial(
+            self.optuna.trial.create_trial(
+                state=states.FAIL if failed else states.COMPLETE,
+                value=None if failed else score,
+                params={name: self.columns[name][number].item() for name in names},
+                distributions={name: self.distributions[name] for name in names},
+            )
         )
-        self.study.add_trial(trial)
 
 
 class SkoptGP:
