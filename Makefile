@@ -23,6 +23,8 @@ GRID := import joblib, metahpo_lite as m; joblib.parallel_config(n_jobs=$(or $(J
 
 # What `make bench` runs on: our learners, and folders from elsewhere: make bench EXTERNAL="a b"
 BENCH_FOLDERS = data/svc data/hist_gradient_boosting data/mlp $(EXTERNAL)
+COLD = random,gp_bo,optuna_tpe,skopt_gp
+BENCH = --out build/bench --jobs $(or $(JOBS),2)
 
 .PHONY: help .venv lab test notebooks times lint format lock browser tables data bench
 help:            ## this list
@@ -56,7 +58,8 @@ data: tables  ## collect the shipped experience again (hours; goes on where it w
 	$(BIN)/python -c '$(GRID)'
 bench: .venv/done  ## compare with searchers of other libraries, and write benchmarks/results.md (hours)
 	$(INSTALL) --constraint requirements.txt --requirement pyproject.toml --extra bench
-	$(BIN)/python -m benchmarks $(BENCH_FOLDERS) --out build/bench --jobs $(or $(JOBS),2) --results benchmarks/results.md
+	$(BIN)/python -m benchmarks $(BENCH_FOLDERS) --without skopt_gp $(BENCH) --results benchmarks/results.md
+	$(if $(EXTERNAL),$(BIN)/python -m benchmarks $(EXTERNAL) --methods $(COLD) $(BENCH) --results benchmarks/results_cold.md)
 
 # The file `done` holds the folder that the environment was made in: it breaks when moved
 $(shell test "$$(cat .venv/done 2>/dev/null)" = "$(CURDIR)" || rm -f .venv/done)

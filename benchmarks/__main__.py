@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from benchmarks.methods import METHODS
 from benchmarks.report import Figures, curves, markdown, summary
-from benchmarks.runner import not_installed, run_benchmark
+from benchmarks.runner import check_methods, not_installed, run_benchmark
 from metahpo_lite.storage import write_file
 
 MANUAL = """
@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     add("folders", nargs="+", metavar="FOLDER", help="experience: ours, or a trials.parquet")
     add("--out", required=True, metavar="DIR", help="where results and finished cells are kept")
     add("--methods", metavar="a,b,…", help="of " + ", ".join(METHODS) + " (all that are installed)")
+    add("--without", metavar="a,b,…", default="", help="of all methods, not these")
     add("--trials", type=_whole, default=50, metavar="N", help="the budget (%(default)s)")
     add("--seeds", type=_whole, default=5, metavar="N", help="searches per task (%(default)s)")
     add("--tasks", type=_whole, metavar="N", help="only so many tasks of each folder")
@@ -55,8 +56,12 @@ def _whole(text: str) -> int:
 def run(args: argparse.Namespace) -> None:
     """Do what the command line says."""
     if args.methods is None:
-        methods = [m for m in METHODS if not not_installed(m)]
-        if lacking := [m for m in METHODS if m not in methods]:
+        without = [name.strip() for name in args.without.split(",") if name.strip()]
+        if without:
+            check_methods(without, needed=False)
+        wanted = [m for m in METHODS if m not in without]
+        methods = [m for m in wanted if not not_installed(m)]
+        if lacking := [m for m in wanted if m not in methods]:
             print(f"not run, since not installed: {', '.join(lacking)} "
                   "(pip install metahpo_lite[bench])", file=sys.stderr)  # fmt: skip
     else:

@@ -10,11 +10,14 @@ import pandas as pd
 from benchmarks.folders import Folder
 from benchmarks.runner import Cell
 from metahpo_lite.evaluation import (
+    average_seeds,
     bootstrap_interval,
     compare,
+    friedman,
     holm,
     mean_ranks,
     mean_regret,
+    nemenyi_difference,
 )
 
 AT = (1, 2, 5, 10, 25, 50)
@@ -90,6 +93,21 @@ class Figures:
         tasks = sorted({task for name, task in self.families if name == folder})
         at = [self.by_task[folder, m][trial].reindex(tasks).fillna(2.0) for m in self.methods]
         return dict(zip(self.methods, mean_ranks(np.stack(at, axis=1)).tolist(), strict=True))
+
+    def together(self, folder: str) -> tuple[dict[str, float], int, float, float] | None:
+        """Rank the methods by AUC, over the families of the tasks on which none failed.
+
+        Returns the mean ranks, the number of families, the p-value of Friedman's test and
+        Nemenyi's critical difference; None with fewer than two methods or families.
+        """
+        table = pd.concat({m: self.auc(folder, m) for m in self.methods}, axis=1).dropna()
+        families = [self.families[folder, task] for task in table.index]
+        if len(self.methods) < 2 or len(set(families)) < 2:
+            return None
+        _, means = average_seeds(table.to_numpy(), families)  # of the tasks of a family, too
+        ranks = dict(zip(self.methods, mean_ranks(means).tolist(), strict=True))
+        n = len(means)
+        return ranks, n, friedman(means).f_p_value, nemenyi_difference(len(ranks), n)
 
     def pair(self, folder: str, a: str, b: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Return the AUC of two methods on the tasks where neither failed, and the families."""
@@ -184,13 +202,22 @@ def _folder_part(figures, table: pd.DataFrame, folder: Folder, n_seeds: int) -> 
             f"\n\nLeft out, since all scores are the same: {', '.join(folder.left_out)}."
         )  # fmt: skip
     failed = [cell for cell in figures.failed if cell.folder == folder.name]
-    header = ["method", auc, "95 %", *(f"regret {t}" for t in AT), "rank 10", "rank 50",
+    together = figures.together(folder.name)
+    ranks = {}
+    if together is not None:
+        ranks, n, p, difference = together
+        text += (
+            f" Mean ranks by {auc}, over {n} families, differ by more than chance if they are "
+            f"{difference:.2f} apart (Nemenyi; Friedman's test that all are equal: p = {p:.2g})."
+        )
+    header = ["method", auc, "95 %", "rank", *(f"regret {t}" for t in AT), "rank 10", "rank 50",
               "ms per suggestion", *(["failed on"] if failed else [])]  # fmt: skip
     rows = []
     for row in table.sort_values("auc", kind="stable").itertuples():
         count = sum(cell.method == row.method for cell in failed)
         rows.append([
             row.method, _number(row.auc, 4), _interval(row.auc_low, row.auc_high, 4),
+            _number(ranks.get(row.method, np.nan), 2),
             *(_number(getattr(row, f"regret_{t}")) for t in AT),
             _number(row.rank_10, 2), _number(row.rank_50, 2), _number(row.suggest_ms, 1),
             *([f"{count} tasks" if count else ""] if failed else []),

@@ -57,14 +57,15 @@ class Cell:
     reason: str
 
 
-def check_methods(methods: Sequence[str]) -> None:
+def check_methods(methods: Sequence[str], needed: bool = True) -> None:
     """Raise a ValueError if a method is unknown, a ModuleNotFoundError if its package lacks."""
+    option = "--methods" if needed else "--without"
     if len(set(methods)) < len(methods) or not methods:
-        raise ValueError(f"--methods: got {list(methods)}, accepted is each once, and at least one")
+        raise ValueError(f"{option}: got {list(methods)}, accepted is each once, and at least one")
     for method in methods:
         if method not in METHODS:
-            raise ValueError(f"--methods: got {method!r}, accepted are {', '.join(METHODS)}")
-        if lacking := not_installed(method):
+            raise ValueError(f"{option}: got {method!r}, accepted are {', '.join(METHODS)}")
+        if needed and (lacking := not_installed(method)):
             raise ModuleNotFoundError(
                 f"--methods: {method} needs {' and '.join(lacking)}, not installed: "
                 "pip install metahpo_lite[bench]"

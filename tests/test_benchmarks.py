@@ -473,6 +473,17 @@ def test_the_default_is_every_method_that_is_installed(shared, tmp_path, monkeyp
     assert "## Compared with gp_bo" in captured.out
 
 
+def test_all_methods_without_some(shared, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(runner, "find_spec", lambda name: None)
+    run = [str(shared), "--out", str(tmp_path / "out"), "--trials", "2", "--seeds", "1"]
+    assert main([*run, "--jobs", "1", "--without", "grid,skopt_gp,gp_bo"]) == 0
+    made = set(pd.read_csv(tmp_path / "out" / "summary.csv")["method"])
+    assert made == set(QUICK) - {"grid", "gp_bo"}
+    assert "skopt" not in capsys.readouterr().err
+    assert main([*run, "--without", "magic"]) == 1
+    assert "--without: got 'magic'" in capsys.readouterr().err
+
+
 def test_several_folders_are_put_together(shared, ours, tmp_path, capsys):
     run = [str(shared), str(ours), "--out", str(tmp_path / "out"), "--methods",
            "random,portfolio,gp_bo", "--trials", "10", "--seeds", "2", "--jobs", "1"]  # fmt: skip
