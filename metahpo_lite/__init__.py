@@ -34,9 +34,16 @@ _NAMES = {
         "score_gap",
     ],
     "storage": [],  # not needed in a lesson: how experience lies on disk
+    "bayes": [  # lesson 03
+        "BayesianSearch",
+        "GaussianProcess",
+        "expected_improvement",
+        "posterior",
+    ],
     "trials": [],  # not needed in a lesson: how tables of trials are checked
     "card": [],  # not needed in a lesson: the data card
     "metadata": ["MetaDataset", "ReplayTask"],  # lesson 04
+    "warmstart": [],  # lesson 11
     "worker": [],  # not needed in a lesson: what a worker of a collection does
     "collect": ["collect_experience", "draw_configs"],  # lesson 05
     "metafeatures": ["meta_features"],  # lesson 06

@@ -11,6 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from metahpo_lite.evaluation import bootstrap_interval
+
 # A method has the same colour, line and marker in all lessons. Colours: Okabe and Ito (2008), told
 # apart with any colour vision; lines and markers tell them apart in grey.
 STYLES = {
@@ -19,6 +21,8 @@ STYLES = {
     "random, twice the budget": {"color": "#56B4E9", "linestyle": ":", "marker": "^"},
     "default": {"color": "#CC79A7", "linestyle": "none", "marker": "X"},
     "single best default": {"color": "#0072B2", "linestyle": "none", "marker": "D"},
+    "Bayesian optimization": {"color": "#D55E00", "linestyle": "-.", "marker": "v"},
+    "Optuna's TPE": {"color": "#009E73", "linestyle": (0, (6, 1, 1, 1, 1, 1)), "marker": "P"},
 }
 
 plt.rcParams.update(
@@ -183,6 +187,88 @@ def _edges(levels: Sequence[float]) -> np.ndarray:
     logs = np.log(levels)
     steps = np.diff(logs)[[0, *range(len(logs) - 1), -1]] / 2
     return np.exp(np.append(logs - steps[:-1], logs[-1] + steps[-1]))
+
+
+def plot_belief(
+    x: np.ndarray, truth: np.ndarray, steps: Sequence[tuple], title: str, xlabel: str, ylabel: str
+) -> Figure:
+    """Draw what a surrogate believes of a function, and where it would try next, a panel a step.
+
+    Parameters
+    ----------
+    x : array of shape (m,)
+        Rising.
+    truth : array of shape (m,)
+        The function, which the surrogate has not seen: a dashed line.
+    steps : sequence of (tried, mean, std) or (tried, mean, std, promise)
+        `tried` are the indices in x of the trials: dots. `mean` and `std` of the belief, of shape
+        (m,): a line, and a band of two standard deviations on both sides. `promise` is the
+        acquisition function at x, of shape (m,): below, on a scale of its own in each panel, with
+        a dotted line at its maximum.
+    title, xlabel, ylabel : str
+        What to see; what x and the function are.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    rows = len(steps[0]) - 2  # with or without a promise
+    figure, axes = plt.subplots(
+        rows, len(steps), sharex=True, sharey="row", squeeze=False, height_ratios=[2, 1][:rows],
+        figsize=(max(6.4, 2.3 * len(steps)), 2.8 + 0.8 * rows),
+    )  # fmt: skip
+    for (top, *below), (tried, mean, std, *promise) in zip(axes.T, steps, strict=True):
+        top.fill_between(x, mean - 2 * std, mean + 2 * std, color="#0072B2", alpha=0.2, linewidth=0)
+        top.plot(x, truth, "--", color="0.4")
+        top.plot(x, mean, "-", color="#0072B2")
+        top.plot(x[tried], truth[tried], "o", color="black")
+        top.set_title(f"after {len(tried)} trials")
+        for ax, value in zip(below, promise, strict=True):
+            ax.fill_between(x, value / max(value.max(), 1e-300), color="#D55E00", linewidth=0)
+            ax.set(ylim=(0, 1.1), yticks=[])
+            for each in (top, ax):
+                each.axvline(x[value.argmax()], color="black", linestyle=":")
+    for ax in axes[-1]:
+        ax.set_xlabel(xlabel)
+    for ax, label in zip(axes[:, 0], (ylabel, "promise"), strict=False):
+        ax.set_ylabel(label)
+    figure.suptitle(title)
+    return figure
+
+
+def plot_races(
+    races: Mapping[str, Mapping[str, np.ndarray]], title: str, ylim: tuple[float, float]
+) -> Figure:
+    """Draw several races side by side: normalised regret by trial, on a logarithmic scale.
+
+    Parameters
+    ----------
+    races : dict of name to dict of method to array of shape (n_tasks, n_runs, n_trials)
+        A panel a race, the same methods in all. Each task is a family of its own; runs are
+        averaged within a task. Bands are 95 % intervals over tasks (`bootstrap_interval`).
+    title : str
+        What to see.
+    ylim : pair of float
+        Lowest and highest regret shown, the lowest above 0.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, axes = plt.subplots(
+        1, len(races), sharey=True, squeeze=False, figsize=(3.5 * len(races) + 2, 3.8)
+    )
+    for ax, (name, found) in zip(axes[0], races.items(), strict=True):
+        for method, regrets in found.items():
+            curves = regrets.mean(axis=1)
+            rng = np.random.default_rng(0)
+            plot_race(ax, method, *bootstrap_interval(curves, range(len(curves)), rng))
+        ax.set_title(f"{name} (n = {len(curves)})")
+        ax.label_outer()
+    axes[0, 0].set(yscale="log", ylim=ylim)  # of all panels
+    label_lines(axes[0, -1])
+    figure.suptitle(title)
+    return figure
 
 
 def plot_losses(

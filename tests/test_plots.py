@@ -180,6 +180,16 @@ def test_a_method_looks_the_same_in_each_race():
             assert line.get_linestyle() == STYLES[name]["linestyle"]
 
 
+def test_lines_of_methods_are_told_apart_by_line_and_by_marker():
+    lines = [style for style in STYLES.values() if style["linestyle"] != "none"]
+    for key in ("linestyle", "marker"):
+        assert len({style[key] for style in lines}) == len(lines)
+    for name in STYLES:  # and all of them can be drawn
+        figure, axes = plt.subplots()
+        plot_race(axes, name, START, START, START)
+        figure.canvas.draw()
+
+
 def test_methods_without_a_style_are_told_apart_too():
     _, axes = plt.subplots()
     for name in "xyz":
@@ -197,6 +207,45 @@ def test_a_race_shows_all_of_every_line(order):
     assert 1.01 <= top < 1.2
     assert axes.get_lines()[0].get_xdata().tolist() == list(range(1, 10))  # trials count from 1
     assert axes.get_xlabel() == "trial"
+
+
+def test_races_side_by_side():
+    rng = np.random.default_rng(0)
+    regrets = np.sort(rng.random((12, 3, 20)))[..., ::-1]
+    found = {"random": regrets[:, :1], "Bayesian optimization": regrets}
+    figure = plots.plot_races({"svc": found, "mlp": found}, "A claim", (0.01, 1))
+    figure.canvas.draw()
+    assert figure.get_suptitle() == "A claim"
+    assert [axes.get_title("left") for axes in figure.axes] == ["svc (n = 12)", "mlp (n = 12)"]
+    for axes in figure.axes:
+        assert axes.get_yscale() == "log"
+        assert axes.get_ylim() == (0.01, 1)
+        _, ours = axes.get_lines()
+        np.testing.assert_allclose(ours.get_ydata(), regrets.mean(axis=(0, 1)))  # over runs too
+    labels = [text.get_text() for text in figure.axes[-1].texts]
+    assert sorted(labels) == sorted(found)
+    assert overlaps(figure, figure.axes[-1]) == 0
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_belief_and_what_it_promises():
+    x = np.linspace(0, 1, 11)
+    truth, mean, std = np.sin(5 * x), np.cos(5 * x), np.full(11, 0.3)
+    for promises in ([], [x, 1 - x], [x, np.zeros(11)]):
+        steps = [([0, 5], mean, std, *p) for p in (zip(promises) if promises else [()])]
+        figure = plots.plot_belief(x, truth, steps, "A claim", "gamma", "score")
+        figure.canvas.draw()
+        assert len(figure.axes) == (2 * len(steps) if promises else 1)
+        top = figure.axes[0]
+        assert top.get_title("left") == "after 2 trials"
+        assert top.get_ylabel() == "score"
+        assert figure.axes[-1].get_xlabel() == "gamma"
+        drawn = {line.get_linestyle(): line.get_ydata() for line in top.get_lines()}
+        np.testing.assert_array_equal(drawn["--"], truth)
+        np.testing.assert_array_equal(drawn["-"], mean)
+        np.testing.assert_array_equal(drawn["None"], truth[[0, 5]])
+        if promises:  # a dotted line at the next trial
+            assert list(top.get_lines()[-1].get_xdata()) == [1, 1]
 
 
 def test_landscapes_mark_the_best():
