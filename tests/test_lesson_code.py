@@ -10,22 +10,28 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import RepeatedKFold
 
 from metahpo_lite import (
+    BayesianSearch,
     Categorical,
     Float,
+    GaussianProcess,
     LiveTask,
     MetaDataset,
     RandomSearch,
     SearchSpace,
     collect_experience,
     draw_configs,
+    expected_improvement,
     hyperparameter_importance,
     meta_features,
+    posterior,
     run,
 )
+from metahpo_lite.bayes import matern52, squared_differences
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("[0-9A]*.ipynb"))
 
@@ -65,6 +71,52 @@ def test_lesson_02_random_search(seed):
     history = run(RandomSearch(task.space, np.random.default_rng(seed)), task, 10)
     assert best == history["incumbent"].iloc[-1]
     assert incumbent == history.loc[history["score"].idxmax(), "config"]
+
+
+def test_lesson_03_posterior():
+    """That of the library; the case done by hand has mean and standard deviation 1/2."""
+    kernel, ours = function("03", "kernel", np=np), function("03", "posterior", np=np)
+    by_hand = ours(np.array([[1, 0.5], [0.5, 1]]), np.array([[0.75], [0.75]]), np.array([0, 1]))
+    np.testing.assert_allclose(by_hand, [[0.5], [0.5]])
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        at, x, y = rng.random(8), rng.random(50), rng.normal(size=8)
+        differences = squared_differences(at[:, None], x[:, None], np.array([False]))
+        k = kernel(at, x)
+        np.testing.assert_allclose(k, matern52(differences, np.array([0.15])))
+        K = kernel(at, at) + 0.01 * np.eye(8)
+        np.testing.assert_allclose(ours(K, k, y), posterior(K, k, y), rtol=1e-6)
+
+
+def test_lesson_03_expected_improvement():
+    ours = function("03", "expected_improvement", norm=norm)
+    mean, std = np.meshgrid(np.linspace(-3, 3, 13), [1e-3, 0.5, 2])
+    np.testing.assert_allclose(ours(mean, std, 0.3), expected_improvement(mean, std, 0.3))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lesson_03_next_trial(seed, monkeypatch):
+    """That of the library, with the scale and noise of the lesson, and no score clipped."""
+    x, (a, b) = np.linspace(0, 1, 101), np.random.default_rng(seed).random(2)
+    names = {"np": np, "norm": norm, "x": x, "truth": np.sin(9 * (x + a)) + b * x}
+    for name in ("kernel", "posterior", "expected_improvement", "belief", "promise"):
+        names[name] = function("03", name, **names)
+
+    def as_in_the_lesson(X, y, *_):
+        return GaussianProcess(X, y, np.array([0.15]), 1.0, 0.01, np.array([False]))
+
+    monkeypatch.setattr(GaussianProcess, "fit", as_in_the_lesson)
+    monkeypatch.setattr("metahpo_lite.bayes.standardise", lambda y: (y - np.mean(y)) / np.std(y))
+    pool = [{"u": u} for u in x]
+    space = SearchSpace([Float("u", 0, 1)])
+    library, tried = BayesianSearch(space, np.random.default_rng(0), pool, initial=3), []
+    for place in (5, 35, 95):
+        library.update(pool[place], names["truth"][place])
+        tried.append(place)
+    for _ in range(6):
+        tried.append(int(names["promise"](tried).argmax()))
+        assert library.suggest() == pool[tried[-1]]
+        library.update(pool[tried[-1]], names["truth"][tried[-1]])
 
 
 def test_lesson_05_collect(tmp_path):
