@@ -13,6 +13,7 @@ import pyarrow as pa
 from benchmarks.methods import METHODS
 from benchmarks.report import Figures, curves, markdown, summary
 from benchmarks.runner import check_methods, not_installed, run_benchmark
+from metahpo_lite.__main__ import exit_code
 from metahpo_lite.storage import write_file
 
 MANUAL = """
@@ -97,18 +98,7 @@ def write_results(path: Path, text: str) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line, and return its exit code: 1 for an error, 2 for a wrong call."""
-    args = parser().parse_args(argv)
-    try:
-        run(args)
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on from here", file=sys.stderr)
-        return 130
-    except Exception as error:
-        text = error.args[0] if isinstance(error, KeyError) and error.args else error
-        text = " ".join(str(text).split()) or type(error).__name__
-        print(f"benchmarks: {text}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_code("benchmarks", run, parser().parse_args(argv))
 
 
 if __name__ == "__main__":

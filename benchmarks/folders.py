@@ -16,12 +16,12 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pandas as pd
-from sklearn.ensemble import ExtraTreesRegressor
 
 from metahpo_lite.hyperparameters import Categorical, Float
 from metahpo_lite.metadata import MetaDataset
 from metahpo_lite.spaces import Config, SearchSpace, whole_number
 from metahpo_lite.storage import config_key, read_file, refuse
+from metahpo_lite.trials import surrogate
 
 ACCEPTED = (
     "accepted is a folder of our experience (space.json), or of another (trials.parquet with "
@@ -389,8 +389,7 @@ def predict_sources(folder: Folder, cache: Path, n_jobs: int, progress) -> None:
 
 def _predict(points: np.ndarray, scores: np.ndarray, union: np.ndarray, path: Path) -> None:
     known = np.isfinite(scores)
-    trees = ExtraTreesRegressor(n_estimators=100, min_samples_leaf=2, random_state=0)
-    predicted = trees.fit(points[known], scores[known]).predict(union)
+    predicted = surrogate(points[known], scores[known], seed=0).predict(union)
     part = path.with_suffix(f".{os.getpid()}.part")
     with open(part, "wb") as file:
         np.save(file, predicted.astype(np.float32))

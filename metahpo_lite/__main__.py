@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import joblib
@@ -141,23 +142,28 @@ def run_collect(args: argparse.Namespace) -> None:
     print(f"{args.out}: {experience}; " + ", ".join(f"{n} {kind}" for kind, n in counts.items()))
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command line, and return its exit code: 1 for an error, 2 for a wrong call."""
-    commands = parser()
-    args = commands.parse_args(argv)
-    if (args.table is None) != (args.target is None):
-        commands.error("--table and --target belong together")
+def exit_code(program: str, command: Callable, args: argparse.Namespace) -> int:
+    """Run a command, and return its exit code; an error is said in one line."""
     try:
-        run_collect(args)
+        command(args)
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from here", file=sys.stderr)
         return 130
     except Exception as error:
         text = error.args[0] if isinstance(error, KeyError) and error.args else error
         text = " ".join(str(text).split()) or type(error).__name__
-        print(f"metahpo_lite: {text}", file=sys.stderr)
+        print(f"{program}: {text}", file=sys.stderr)
         return 1
     return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line, and return its exit code: 1 for an error, 2 for a wrong call."""
+    commands = parser()
+    args = commands.parse_args(argv)
+    if (args.table is None) != (args.target is None):
+        commands.error("--table and --target belong together")
+    return exit_code("metahpo_lite", run_collect, args)
 
 
 if __name__ == "__main__":

@@ -158,7 +158,7 @@ def from_trials(
         chosen = rng.choice(len(pool), min(n_configs, len(pool)), replace=False)
         points = space.encode(pool)
         predicted = [
-            _surrogate(points[number[rows]], scores[rows], seed).predict(points[np.sort(chosen)])
+            surrogate(points[number[rows]], scores[rows], seed).predict(points[np.sort(chosen)])
             for rows in (np.flatnonzero(task == name) for name in names)
         ]
         pool = [pool[i] for i in np.sort(chosen)]
@@ -218,7 +218,7 @@ def _configs_of_rows(space: SearchSpace, values: pd.DataFrame) -> list[Config]:
     return configs
 
 
-def _surrogate(points: np.ndarray, scores: pd.Series, seed: int) -> ExtraTreesRegressor:
-    """Fit what predicts the score on one task."""
+def surrogate(points: np.ndarray, scores: np.ndarray | pd.Series, seed: int) -> ExtraTreesRegressor:
+    """Fit what predicts the score on one task: 100 extremely randomised trees."""
     trees = ExtraTreesRegressor(n_estimators=100, min_samples_leaf=2, random_state=seed)
     return trees.fit(points, scores)
