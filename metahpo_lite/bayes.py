@@ -364,8 +364,14 @@ class BayesianSearch:
         """Propose the most promising configuration; StopIteration when none is left."""
         trial = len(self.scores)
         if trial < self.initial:
-            near = self.design[trial : trial + 1]
-            config = self._maximise(lambda points: -((points - near) ** 2).sum(axis=1), near)
+            # the point where its configuration lies: there, what is inactive has no say
+            _, near = self.space.snap(self.design[trial : trial + 1])
+            config = self._maximise(
+                lambda points: (
+                    -squared_differences(points, near, self.categorical).sum(axis=(0, 2))
+                ),
+                near,
+            )
         else:
             X, y = np.array(self.points), standardise(self.scores)
             self.process = GaussianProcess.fit(X, y, self.categorical, self.process)

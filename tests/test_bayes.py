@@ -344,6 +344,20 @@ def test_the_first_trials_are_spread_and_know_no_score():
     assert search(branin, n=5, seed=4)[0]["config"].tolist() != one["config"].tolist()
 
 
+def test_the_first_trials_of_a_pool_are_drawn_like_the_pool():
+    """A kernel with many hyperparameters of its own is not nearer to the points of the design."""
+    experience = MetaDataset.load("svc")
+    pool, proposed = experience.configs, []
+    for seed in range(100):
+        searcher = BayesianSearch(experience.space, np.random.default_rng(seed), pool)
+        for _ in range(5):
+            proposed.append(searcher.suggest())
+            searcher.update(proposed[-1], 0.0)
+    for kernel in experience.space["kernel"].choices:
+        ours, theirs = ([c["kernel"] for c in some].count(kernel) for some in (proposed, pool))
+        assert ours / len(proposed) == pytest.approx(theirs / len(pool), abs=0.05), kernel
+
+
 def test_the_same_seed_gives_the_same_search():
     def score(config):
         return -math.log10(config["rate"]) - config["layers"] + (config["kind"] == "b")
