@@ -43,6 +43,7 @@ def show(figure: Figure, text: str) -> None:
     """Display a figure, and under it the sentence that says what to see in it.
 
     The sentence is also the figure's alternative text, for those who do not see the figure.
+    JupyterLab 4 leaves that out; there, the sentence below is what they have.
 
     Parameters
     ----------

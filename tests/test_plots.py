@@ -78,6 +78,20 @@ def test_a_figure_and_its_text_in_a_notebook(shown):
     assert cells[2].outputs[0].data["text/plain"] == "[]"
 
 
+def test_a_figure_that_a_slider_draws_keeps_its_text():
+    """Jupyter puts what is drawn into the slider's own output, a part of the widget's state."""
+    draw = f"lambda n: show(plt.figure(), {TEXT!r})"
+    source = f"{DRAW}\nfrom ipywidgets import interact\n_ = interact({draw}, n=(3, 9))"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    widgets = notebook.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
+    (image, text), *others = (
+        w["state"]["outputs"] for w in widgets.values() if "outputs" in w["state"]
+    )
+    assert not others
+    assert image["metadata"]["image/png"]["alt"] == text["data"]["text/markdown"] == TEXT
+
+
 def test_show_closes_the_figure_and_no_other(shown):
     other, _ = plt.subplots()
     figure, _ = plt.subplots()

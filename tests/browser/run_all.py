@@ -55,15 +55,25 @@ STATE = """() => {
   const panel = window.jupyterapp.shell.currentWidget;
   return {finished: window.finished, cells: panel.content.model.toJSON().cells};
 }"""
-# For each cell, its outputs as the page shows them: the pictures and the text
+# For each cell, its outputs as the page shows them: the pictures, the text, and what lies within,
+# each area of outputs that a widget draws
 SHOWN = """async () => {
+  const areas = widget => [...widget.children()].flatMap(child => (
+    child.node.classList.contains('jp-OutputArea') ? [child] : areas(child)));
+  const images = (node, inner) => [...node.querySelectorAll('img')].filter(
+    image => !inner.some(area => area.node.contains(image))).map(image => (
+      {alt: image.getAttribute('alt') || '', broken: image.complete && !image.naturalWidth}));
+  const show = area => area.widgets.map((widget, place) => {
+    const inner = areas(widget);
+    return {
+      images: images(widget.node, inner), text: widget.node.textContent,
+      output: area.model.get(place)?.toJSON(), inner: inner.map(show)};
+  });
   const cells = [];
   for (const widget of window.jupyterapp.shell.currentWidget.content.widgets) {
     await widget.ready;
-    const images = node => [...node.querySelectorAll('img')].map(image => (
-      {alt: image.getAttribute('alt') || '', broken: image.complete && !image.naturalWidth}));
-    const outputs = widget.outputArea ? [...widget.outputArea.node.children] : [widget.node];
-    cells.push(outputs.map(node => ({images: images(node), text: node.textContent})));
+    cells.push(widget.outputArea ? show(widget.outputArea) : [
+      {images: images(widget.node, []), text: widget.node.textContent, inner: []}]);
   }
   return cells;
 }"""
@@ -136,31 +146,38 @@ def words(text):
     return " ".join(re.findall(r"\w+", text))
 
 
-def nameless(picture):
-    """Whether a picture of the page has no alt text but JupyterLab's own "Image"."""
-    return picture["alt"] in ("", "Image")
-
-
 def cell_faults(cells, shown):
     """Yield what went wrong in the cells of the model, and in the pictures of the page."""
-    for n, (cell, outputs) in enumerate(zip(cells, shown, strict=True), 1):
-        for picture in (picture for output in outputs for picture in output["images"]):
-            if picture["broken"]:
-                yield f"cell {n}: a picture is not shown"
+    for n, (cell, parts) in enumerate(zip(cells, shown, strict=True), 1):
         if cell["cell_type"] != "code":
-            if any(nameless(picture) for picture in outputs[0]["images"]):
-                yield f"cell {n}: a picture without alt text"
+            yield from page_faults(n, parts)
             continue
         if cell["execution_count"] is None and "".join(cell["source"]).strip():
             yield f"cell {n}: did not run"
         announced = "raises-exception" in cell["metadata"].get("tags", [])
-        for place, output in enumerate(cell["outputs"]):
-            if output["output_type"] == "error" and not announced:
-                yield f"cell {n}: {output['ename']}: {output['evalue']}"
-            if any(kind.startswith("image/") for kind in output.get("data", {})):
-                yield from picture_faults(n, output, outputs[place : place + 2])
-            elif place < len(outputs) and any(map(nameless, outputs[place]["images"])):
-                yield f"cell {n}: a picture without alt text in an output"
+        yield from output_faults(n, cell["outputs"], parts, announced)
+
+
+def output_faults(n, outputs, parts, announced=False):
+    """Yield what went wrong in outputs, and in those that a widget among them has drawn."""
+    for place, output in enumerate(outputs):
+        if output["output_type"] == "error" and not announced:
+            yield f"cell {n}: {output['ename']}: {output['evalue']}"
+        if any(kind.startswith("image/") for kind in output.get("data", {})):
+            yield from picture_faults(n, output, parts[place : place + 2])
+        else:
+            yield from page_faults(n, parts[place : place + 1])
+    for area in (area for part in parts for area in part["inner"]):
+        yield from output_faults(n, [part["output"] for part in area], area)
+
+
+def page_faults(n, parts):
+    """Yield what is wrong with pictures that the page has from a text."""
+    for picture in (picture for part in parts for picture in part["images"]):
+        if picture["broken"]:
+            yield f"cell {n}: a picture is not shown"
+        if picture["alt"] in ("", "Image"):  # JupyterLab's own
+            yield f"cell {n}: a picture without alt text"
 
 
 def picture_faults(n, output, shown):
@@ -176,6 +193,8 @@ def picture_faults(n, output, shown):
         yield f"cell {n}: a picture without alt text in its metadata"
     elif not shown or not shown[0]["images"]:
         yield f"cell {n}: a picture is not in the page"
+    elif any(picture["broken"] for picture in shown[0]["images"]):
+        yield f"cell {n}: a picture is not shown"
     elif all(picture["alt"] == alt for picture in shown[0]["images"]):
         return
     elif len(shown) < 2 or words(alt) not in words(shown[1]["text"]):
