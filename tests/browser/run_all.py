@@ -225,6 +225,7 @@ def copy_without_outputs(notebooks, folder):
     ignored = shutil.ignore_patterns(".ipynb_checkpoints")
     shutil.copytree(ROOT / "notebooks", folder / "notebooks", ignore=ignored)
     shutil.copy(ROOT / "README.md", folder)
+    shutil.copytree(ROOT / "data/grids", folder / "data/grids")  # read from ../data
     for path in notebooks:
         book = json.loads(path.read_text(encoding="utf-8"))
         for cell in book["cells"]:
