@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import peers
-from metahpo_lite.bayes import BayesianSearch
-from metahpo_lite.hyperparameters import Categorical
+from metahpo_lite.bayes import BayesianSearch, Candidates
 from metahpo_lite.metadata import MetaDataset
 from metahpo_lite.search import RandomSearch, Searcher
 from metahpo_lite.spaces import Config, SearchSpace
@@ -63,18 +62,11 @@ class InOrder:
 def grid_of_pool(space: SearchSpace, pool: Sequence[Config], budget: int, rng) -> list[Config]:
     """Return the finest full grid for the budget, in random order, as configurations of the pool.
 
-    Each point is taken as the nearest configuration that was not taken before: in the unit cube,
-    where two choices of a categorical hyperparameter are 1 apart.
+    Each point is taken as the nearest configuration that was not taken before.
     """
-    grid, points = (space.encode(configs) for configs in (space.grid(budget), list(pool)))
-    unordered = np.array([isinstance(h, Categorical) for h in space])
-    taken = []
-    for point in rng.permutation(grid)[: len(pool)]:
-        apart = np.abs(points - point)  # (n_configs, d)
-        distance = np.where(unordered, apart > 0, apart**2).sum(axis=1)
-        distance[taken] = np.inf
-        taken.append(int(distance.argmin()))
-    return [pool[i] for i in taken]
+    candidates = Candidates(space, rng, pool)
+    points = rng.permutation(space.encode(space.grid(budget)))
+    return [candidates.nearest(point) for point in points[: len(pool)]]
 
 
 def best_mean_rank(experience: MetaDataset) -> Config:

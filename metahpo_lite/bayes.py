@@ -78,8 +78,8 @@ def posterior(
         Covariance of the observations, noise included.
     k : array of shape (n, m)
         Covariance of the observations with the function at m new points.
-    y : array of shape (n,)
-        The observations.
+    y : array of shape (n,), or (n, t)
+        The observations, of t functions.
     prior : float
         Variance of the function at a point, before any observation.
 
@@ -118,7 +118,7 @@ class GaussianProcess:
     ----------
     X : array of shape (n, d)
         Where it was observed.
-    y : array of shape (n,)
+    y : array of shape (n,), or (n, t) for t functions that share all that follows
         What was observed: best standardised, since the belief without observations is a mean of 0.
     scales : array of shape (d,)
         Length scales.
@@ -161,9 +161,10 @@ class GaussianProcess:
             If there is no observation, one is NaN or infinite, or the shapes do not fit.
         """
         X, y = np.asarray(X, dtype=float), np.asarray(y, dtype=float)
-        if X.ndim != 2 or y.shape != X.shape[:1] or not len(y):
+        if X.ndim != 2 or y.ndim not in (1, 2) or len(y) != len(X) or not y.size:
             raise ValueError(
-                f"X, y: got shapes {X.shape} and {y.shape}, accepted are (n, d) and (n,), n >= 1"
+                f"X, y: got shapes {X.shape} and {y.shape}, accepted are (n, d) and (n,), or "
+                "(n, t) for t functions, n >= 1"
             )
         if not (np.isfinite(X).all() and np.isfinite(y).all()):
             raise ValueError("X, y: got NaN or infinity, accepted are finite numbers")
@@ -174,7 +175,8 @@ class GaussianProcess:
         begin = median if start is None else np.log([*start.scales, start.signal, start.noise])
         bounds = np.transpose([median - 4 * spread, median + 4 * spread])
         theta = minimize(
-            _negative_log_posterior, begin, (differences, y), jac=True, bounds=bounds,
+            _negative_log_posterior, begin, (differences, y.reshape(len(y), -1)), jac=True,
+            bounds=bounds,
             method="L-BFGS-B", options={"maxiter": 30},
         ).x  # fmt: skip
         return cls(X, y, np.exp(theta[:d]), *np.exp(theta[d:]), categorical)
@@ -189,7 +191,7 @@ class GaussianProcess:
         Returns
         -------
         mean, std : numpy.ndarray of shape (m,)
-            Of the function, without the noise.
+            Of the function, without the noise; of t functions the mean has shape (m, t).
         """
         K = self._covariance(self.X) + self.noise * np.eye(len(self.X))
         return posterior(K, self._covariance(np.asarray(X, dtype=float)), self.y, self.signal)
@@ -219,20 +221,21 @@ def _negative_log_posterior(
     theta : array of shape (d + 2,)
         Logarithms of the length scales, the signal and the noise.
     differences : array of shape (d, n, n)
-    y : array of shape (n,)
+    y : array of shape (n, t)
+        Observations of t functions.
     """
     scales, (signal, noise) = np.exp(theta[:-2]), np.exp(theta[-2:])
-    n, identity = len(y), np.eye(len(y))
+    (n, t), identity = y.shape, np.eye(len(y))
     a = np.sqrt(5 * np.tensordot(scales**-2.0, differences, 1))
     decay = signal * np.exp(-a)
     F = decay * (1 + a + a**2 / 3)
     L = _cholesky(F + noise * identity)
     alpha = cho_solve((L, True), y)  # K^-1 y
-    W = cho_solve((L, True), identity) - np.outer(alpha, alpha)
+    W = t * cho_solve((L, True), identity) - alpha @ alpha.T
     slope = W * decay * (1 + a) * 5 / 3  # of F by the log of a scale, per squared difference
     by_scale = np.tensordot(differences, slope, 2) / scales**2
     gradient = np.array([*by_scale, np.sum(W * F), noise * np.trace(W)]) / 2
-    value = (y @ alpha + n * math.log(2 * math.pi)) / 2 + np.log(np.diag(L)).sum()
+    value = np.sum(y * alpha) / 2 + t * (n * math.log(2 * math.pi) / 2 + np.log(np.diag(L)).sum())
     median, spread = _prior(len(scales))
     z = (theta - median) / spread
     return value + z @ z / 2, gradient + z / spread
@@ -308,89 +311,69 @@ def standardise(scores: np.ndarray) -> np.ndarray:
     return (y - y.mean()) / y.std()
 
 
-class BayesianSearch:
-    """Bayesian optimization: a Gaussian process and expected improvement (Jones et al., 1998).
-
-    The first trials are spread evenly (Sobol, 1967). Then, before each trial, a process is fitted
-    to all trials, and the candidate with the largest expected improvement is proposed. Candidates
-    are the pool; or, in the whole space, `N_SAMPLES` random configurations and what lies around
-    the most promising of these and of the trials, ever closer. No configuration is proposed twice.
+class Candidates:
+    """What a searcher may still propose, and how it finds the best of it.
 
     Parameters
     ----------
     space : SearchSpace
     rng : numpy.random.Generator
     pool : sequence of dict, optional
-        Search among these configurations alone: those that a replayed task knows.
-    initial : int
-        The number of trials before the process is asked. Trials of which `update` tells count,
-        whoever proposed them.
+        Search among these alone; else in the whole space: among `N_SAMPLES` random configurations
+        and what lies around the most promising, ever closer.
 
     Raises
     ------
-    ValueError
-        If `initial` is below 1, or the pool is empty.
     KeyError, ValueError
-        If a configuration of the pool is not valid.
+        If the pool is empty, or a configuration of it is not valid.
     """
 
     N_SAMPLES = 500
     STEPS = (0.1, 0.03)  # of the search around the most promising, in the unit cube
 
     def __init__(
-        self,
-        space: SearchSpace,
-        rng: np.random.Generator,
-        pool: Sequence[Config] | None = None,
-        initial: int = 5,
+        self, space: SearchSpace, rng: np.random.Generator, pool: Sequence[Config] | None = None
     ):
         self.space, self.rng = space, rng
-        self.initial = whole_number("initial", initial)
         self.pool = None if pool is None else [space.check(config) for config in pool]
         if self.pool is not None:
             if not self.pool:
                 raise ValueError("pool: got no configuration, accepted are one or more")
             self.pool_points = space.encode(self.pool)
             self.pool_keys = [config_key(config) for config in self.pool]
-        log2 = math.ceil(math.log2(self.initial))
-        self.design = qmc.Sobol(len(space), rng=rng).random_base2(log2)
         self.categorical = np.array([isinstance(h, Categorical) for h in space])
-        self.points: list[np.ndarray] = []  # of the trials
-        self.scores: list[float] = []
         self.known: set[str] = set()  # what was proposed or tried
-        self.process: GaussianProcess | None = None
 
-    def suggest(self) -> Config:
-        """Propose the most promising configuration; StopIteration when none is left."""
-        trial = len(self.scores)
-        if trial < self.initial:
-            # the point where its configuration lies: there, what is inactive has no say
-            _, near = self.space.snap(self.design[trial : trial + 1])
-            config = self._maximise(
-                lambda points: (
-                    -squared_differences(points, near, self.categorical).sum(axis=(0, 2))
-                ),
-                near,
-            )
-        else:
-            X, y = np.array(self.points), standardise(self.scores)
-            self.process = GaussianProcess.fit(X, y, self.categorical, self.process)
-            config = self._maximise(
-                lambda points: log_expected_improvement(*self.process.predict(points), y.max()),
-                X[np.argsort(-y, kind="stable")[:5]],
-            )
+    def add(self, config: Config) -> None:
+        """Never propose this one again."""
         self.known.add(config_key(config))
+
+    def best(self, value: Callable[[np.ndarray], np.ndarray], near: np.ndarray) -> Config:
+        """Return the candidate with the largest value, never again; StopIteration if none is left.
+
+        Parameters
+        ----------
+        value : function of an array of shape (n, d)
+            The value of each point.
+        near : array of shape (m, d)
+            In the whole space: where else to look.
+        """
+        config = self._best(value, near)
+        self.add(config)
         return config
 
-    def update(self, config: Config, score: float) -> None:
-        """Learn how a configuration did; NaN is a failed trial."""
-        config = self.space.check(config)
-        self.known.add(config_key(config))
-        self.points.append(self.space.encode(config))
-        self.scores.append(float(score))
+    def nearest(self, point: np.ndarray) -> Config:
+        """Return the candidate nearest to a point of shape (d,); else as `best`.
 
-    def _maximise(self, value: Callable[[np.ndarray], np.ndarray], near: np.ndarray) -> Config:
-        """Return the candidate with the largest value; `near` is where else to look for one."""
+        Nearest to the configuration that the point stands for, as `squared_differences` has it.
+        """
+        _, near = self.space.snap(point)  # there, what is inactive has no say
+        return self.best(
+            lambda points: -squared_differences(points, near, self.categorical).sum(axis=(0, 2)),
+            near,
+        )
+
+    def _best(self, value: Callable[[np.ndarray], np.ndarray], near: np.ndarray) -> Config:
         if self.pool is not None:
             left = [i for i, key in enumerate(self.pool_keys) if key not in self.known]
             if not left:
@@ -417,3 +400,64 @@ class BayesianSearch:
         configs, points = self.space.snap(points)
         new = [i for i, config in enumerate(configs) if config_key(config) not in self.known]
         return [configs[i] for i in new], points[new]
+
+
+class BayesianSearch:
+    """Bayesian optimization: a Gaussian process and expected improvement (Jones et al., 1998).
+
+    The first trials are spread evenly (Sobol, 1967). Then, before each trial, a process is fitted
+    to all trials, and the candidate with the largest expected improvement is proposed. Candidates
+    are the pool; or, in the whole space, random configurations and what lies around the most
+    promising of these and of the trials, ever closer. No configuration is proposed twice.
+
+    Parameters
+    ----------
+    space : SearchSpace
+    rng : numpy.random.Generator
+    pool : sequence of dict, optional
+        Search among these configurations alone: those that a replayed task knows.
+    initial : int
+        The number of trials before the process is asked. Trials of which `update` tells count,
+        whoever proposed them.
+
+    Raises
+    ------
+    ValueError
+        If `initial` is below 1, or the pool is empty.
+    KeyError, ValueError
+        If a configuration of the pool is not valid.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        rng: np.random.Generator,
+        pool: Sequence[Config] | None = None,
+        initial: int = 5,
+    ):
+        self.space, self.initial = space, whole_number("initial", initial)
+        self.candidates = Candidates(space, rng, pool)
+        log2 = math.ceil(math.log2(self.initial))
+        self.design = qmc.Sobol(len(space), rng=rng).random_base2(log2)
+        self.points: list[np.ndarray] = []  # of the trials
+        self.scores: list[float] = []
+        self.process: GaussianProcess | None = None
+
+    def suggest(self) -> Config:
+        """Propose the most promising configuration; StopIteration when none is left."""
+        trial = len(self.scores)
+        if trial < self.initial:
+            return self.candidates.nearest(self.design[trial])
+        X, y = np.array(self.points), standardise(self.scores)
+        self.process = GaussianProcess.fit(X, y, self.candidates.categorical, self.process)
+        return self.candidates.best(
+            lambda points: log_expected_improvement(*self.process.predict(points), y.max()),
+            X[np.argsort(-y, kind="stable")[:5]],
+        )
+
+    def update(self, config: Config, score: float) -> None:
+        """Learn how a configuration did; NaN is a failed trial."""
+        config = self.space.check(config)
+        self.candidates.add(config)
+        self.points.append(self.space.encode(config))
+        self.scores.append(float(score))

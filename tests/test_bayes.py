@@ -91,13 +91,14 @@ def test_marginal_likelihood_is_that_of_scikit_learn(seed):
     made, _ = problem(seed)
     scales, signal, noise = made["scales"], made["signal"], made["noise"]
     kernel = ConstantKernel(signal) * Matern(scales, nu=2.5) + WhiteKernel(noise)
-    theirs = GaussianProcessRegressor(kernel, alpha=0, optimizer=None).fit(made["X"], made["y"])
+    y = np.column_stack([made["y"], made["y"][::-1]])  # two functions of one process
+    theirs = GaussianProcessRegressor(kernel, alpha=0, optimizer=None).fit(made["X"], y)
     theta = np.log([*scales, signal, noise])
     medians = np.array([*[SCALE[0] * len(scales) ** 0.5] * len(scales), SIGNAL[0], NOISE[0]])
     spreads = np.array([*[SCALE[1]] * len(scales), SIGNAL[1], NOISE[1]])
     log_prior = -np.sum(((theta - np.log(medians)) / spreads) ** 2) / 2
     differences = squared_differences(made["X"], made["X"], made["categorical"])
-    ours, _ = _negative_log_posterior(theta, differences, made["y"])
+    ours, _ = _negative_log_posterior(theta, differences, y)
     assert -ours == pytest.approx(theirs.log_marginal_likelihood_value_ + log_prior, abs=1e-6)
 
 
@@ -107,11 +108,12 @@ def test_gradients_equal_finite_differences(seed):
     made["categorical"][::3] = True
     theta = np.log([*made["scales"], made["signal"], made["noise"]])
     differences = squared_differences(made["X"], made["X"], made["categorical"])
+    y = np.column_stack([made["y"], made["y"][::-1]])  # two functions of one process
 
     def value(theta):
-        return _negative_log_posterior(theta, differences, made["y"])[0]
+        return _negative_log_posterior(theta, differences, y)[0]
 
-    _, gradient = _negative_log_posterior(theta, differences, made["y"])
+    _, gradient = _negative_log_posterior(theta, differences, y)
     assert np.allclose(gradient, approx_fprime(theta, value, 1e-6), rtol=1e-4, atol=1e-3)
 
 
@@ -164,7 +166,7 @@ def test_fit_is_at_least_as_probable_as_where_it_began():
 
         def cost(gp, differences=differences, y=y):
             theta = np.log([*gp.scales, gp.signal, gp.noise])
-            return _negative_log_posterior(theta, differences, y)[0]
+            return _negative_log_posterior(theta, differences, y[:, None])[0]
 
         begin = GaussianProcess(
             X, y, np.full(X.shape[1], SCALE[0] * X.shape[1] ** 0.5), SIGNAL[0], NOISE[0], None
