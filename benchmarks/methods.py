@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pandas as pd
 from benchmarks import peers
 from metahpo_lite.bayes import BayesianSearch, Candidates
 from metahpo_lite.metadata import MetaDataset
+from metahpo_lite.model_based import ConfigPredictor, MetaModelSearch, PerformancePredictor
 from metahpo_lite.search import RandomSearch, Searcher
 from metahpo_lite.spaces import Config, SearchSpace
 from metahpo_lite.warmstart import Portfolio, greedy_portfolio, warm_start
@@ -83,6 +85,25 @@ def after_portfolio(s: Setting, searcher: Searcher) -> Searcher:
     return warm_start(searcher, greedy_portfolio(s.experience, min(WARM, s.n_trials)))
 
 
+@lru_cache(maxsize=4)
+def fitted(experience: MetaDataset, kind: type, **settings):
+    """Fit a meta-model to experience: once for all seeds of a task."""
+    return kind(**settings).fit(experience)
+
+
+def by_config(s: Setting) -> Searcher:
+    """Try what is predicted to be the best configuration, then what is nearest to it."""
+    config = fitted(s.experience, ConfigPredictor).predict(s.meta_features)
+    candidates, point = Candidates(s.space, s.rng, s.pool), s.space.encode(config)
+    return InOrder([candidates.nearest(point) for _ in s.pool[: s.n_trials]])
+
+
+def by_performance(s: Setting, **settings) -> Searcher:
+    """Try what is predicted to do best, and ask again after each trial."""
+    predictor = fitted(s.experience, PerformancePredictor, **settings)
+    return MetaModelSearch(s.space, s.rng, s.experience, s.meta_features, s.pool, predictor)
+
+
 METHODS: dict[str, Callable[[Setting], Searcher]] = {
     "random": lambda s: RandomSearch(s.space, s.rng, s.pool),
     "random_2x": lambda s: RandomSearch(s.space, s.rng, s.pool),
@@ -93,6 +114,9 @@ METHODS: dict[str, Callable[[Setting], Searcher]] = {
     "portfolio_gp_bo": lambda s: after_portfolio(s, BayesianSearch(s.space, s.rng, s.pool)),
     "portfolio_tpe": lambda s: after_portfolio(s, peers.OptunaTPE(s.space, s.rng, s.pool, WARM)),
     "optuna_tpe": lambda s: peers.OptunaTPE(s.space, s.rng, s.pool),
+    "config_predictor": by_config,
+    "meta_model": by_performance,
+    "meta_model_mse_raw": lambda s: by_performance(s, loss="raw"),
     "syne_tune_zero_shot": lambda s: peers.SyneTuneZeroShot(s.rng, s.experience),
     "syne_tune_cts": lambda s: peers.SyneTuneCTS(s.space, s.rng, s.experience),
     "skopt_gp": lambda s: peers.SkoptGP(s.space, s.rng, s.pool),
@@ -104,4 +128,5 @@ NEEDS = {  # the packages of the extra `bench`
     "syne_tune_zero_shot": ["syne_tune", "huggingface_hub"],
     "syne_tune_cts": ["syne_tune", "huggingface_hub"],
     "skopt_gp": ["skopt"],
+    "config_predictor": ["keras", "tensorflow"],
 }

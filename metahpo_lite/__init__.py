@@ -43,10 +43,17 @@ _NAMES = {
     "trials": [],  # not needed in a lesson: how tables of trials are checked
     "card": [],  # not needed in a lesson: the data card
     "metadata": ["MetaDataset", "ReplayTask"],  # lesson 04
-    "warmstart": [],  # lesson 11
     "worker": [],  # not needed in a lesson: what a worker of a collection does
     "collect": ["collect_experience", "draw_configs"],  # lesson 05
     "metafeatures": ["meta_features"],  # lesson 06
+    "networks": ["listwise_loss"],  # lessons 07, 08
+    "model_based": [  # lessons 07, 08
+        "ConfigPredictor",
+        "MetaModelSearch",
+        "PerformancePredictor",
+        "history_features",
+    ],
+    "warmstart": [],  # lesson 11
     "plots": ["show"],  # all lessons
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
