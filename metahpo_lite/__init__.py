@@ -52,6 +52,8 @@ _NAMES = {
         "MetaModelSearch",
         "PerformancePredictor",
         "history_features",
+        "load_model",
+        "save_model",
     ],
     "warmstart": [],  # lesson 11
     "plots": ["show"],  # all lessons

@@ -8,8 +8,10 @@ experience of other tasks: min over theta of sum_i L(f_theta(x_i), y_i).
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +39,7 @@ from metahpo_lite.hyperparameters import Categorical
 from metahpo_lite.metadata import MetaDataset
 from metahpo_lite.networks import Ensemble, listwise_loss, squared_loss
 from metahpo_lite.spaces import Config, SearchSpace, check_seed
+from metahpo_lite.storage import write_file
 
 FOLDS = 3  # of the families: each model of an ensemble does without one
 MAX_VALUES = 10  # that a given hyperparameter may have
@@ -101,9 +104,9 @@ class TaskInputs:
         numbers = table[self.columns].apply(pd.to_numeric, errors="coerce").astype(float)
         bad = np.isinf(numbers) | (numbers.isna() & table[self.columns].notna())
         for name in numbers.columns[bad.any()]:
+            value = table.loc[bad[name], name].tolist()[0]
             raise ValueError(
-                f"meta_features: {name!r} is {table.loc[bad[name], name].iloc[0]!r}, accepted are "
-                "finite numbers, or missing"
+                f"meta_features: {name!r} is {value!r}, accepted are finite numbers, or missing"
             )
         if numbers.isna().all(axis=1).any():
             raise ValueError("meta_features: all of a task are missing; accepted is one or more")
@@ -325,7 +328,8 @@ class ConfigPredictor:
             trees = DecisionTreeRegressor(min_samples_leaf=10, random_state=self.seed)
         else:
             trees = RandomForestRegressor(200, min_samples_leaf=3, random_state=self.seed)
-        self.model_ = trees.fit(x, np.where(np.isnan(y), np.nanmean(y, axis=0), y))
+        fill = SimpleImputer(keep_empty_features=True)  # trees know no missing targets
+        self.model_ = trees.fit(x, fill.fit_transform(y))
         return self
 
     def predict(
@@ -387,7 +391,7 @@ class ConfigPredictor:
 
     def _asked(self, learner: str, given: Mapping[str, Any]) -> np.ndarray:
         """Return the learner and what is given, as a 0 or 1 for each that there is."""
-        names = [] if len(self.spaces_) == 1 else [name == learner for name in self.spaces_]
+        names = [name == learner for name in self.spaces_]
         return np.array(names + [given[name] == value
                                  for name, levels in self.levels_.items() for value in levels],
                         dtype=float)  # fmt: skip
@@ -602,7 +606,17 @@ class PerformancePredictor:
         _fitted(self, "process_")
         task = self.inputs_(meta_features)[:1]
         level = self._mean(task, self.points_).mean()
-        return lambda points: self.slope_ * (self._mean(task, points) - level)
+        known: dict[bytes, float] = {}  # each point is predicted once
+
+        def believed(points: np.ndarray) -> np.ndarray:
+            keys = [point.tobytes() for point in points]
+            new = [i for i, key in enumerate(keys) if key not in known]
+            if new:
+                mean = self.slope_ * (self._mean(task, points[new]) - level)
+                known.update(zip([keys[i] for i in new], mean, strict=True))
+            return np.array([known[key] for key in keys])
+
+        return believed
 
     def posterior(
         self,
@@ -734,3 +748,91 @@ class MetaModelSearch:
         self.candidates.add(config)
         self.points.append(self.space.encode(config))
         self.scores.append(float(score))
+
+
+# ---------------------------------------------------------------------- on disk
+
+TRUSTED = [  # what a file may hold beside arrays and scikit-learn's estimators; skops knows no code
+    "metahpo_lite.bayes.GaussianProcess",
+    "metahpo_lite.model_based.TaskInputs",
+    "metahpo_lite.networks.Ensemble",
+    "numpy.dtype",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
+]
+
+
+def save_model(predictor: ConfigPredictor | PerformancePredictor, path: str | os.PathLike) -> Path:
+    """Write a fitted meta-model to one file, without pickle.
+
+    Parameters
+    ----------
+    predictor : ConfigPredictor or PerformancePredictor
+    path : path
+        By custom it ends in ``.skops``. A file that is there is replaced.
+
+    Returns
+    -------
+    pathlib.Path
+        Where it was written.
+
+    Raises
+    ------
+    RuntimeError
+        If the predictor is not fitted.
+    """
+    import skops.io
+
+    _fitted(predictor, "inputs_")
+    state = dict(vars(predictor))
+    state.pop("blocks_", None)  # follow from the spaces
+    for name in {"space_", "spaces_"} & set(state):
+        spaces = state.pop(name)
+        spaces = {"": spaces} if name == "space_" else spaces
+        state["spaces"] = [[learner, space.to_json()] for learner, space in spaces.items()]
+    content = skops.io.dumps({"kind": type(predictor).__name__, "state": state})
+    write_file(Path(path), content)
+    return Path(path)
+
+
+def load_model(path: str | os.PathLike) -> ConfigPredictor | PerformancePredictor:
+    """Read a meta-model that `save_model` wrote.
+
+    Nothing of the file is executed: it may hold arrays, trees and what this module defines.
+
+    Parameters
+    ----------
+    path : path
+        Of the file.
+
+    Returns
+    -------
+    ConfigPredictor or PerformancePredictor
+        Fitted.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is not of a meta-model.
+    """
+    import skops.io
+
+    path = Path(path)
+    content = path.read_bytes()
+    try:
+        found = skops.io.loads(content, trusted=TRUSTED)
+        state = dict(found["state"])
+        spaces = {name: SearchSpace.from_json(text) for name, text in state.pop("spaces")}
+        if found["kind"] == "PerformancePredictor":
+            predictor, (state["space_"],) = PerformancePredictor(), spaces.values()
+        else:
+            predictor, state["spaces_"] = ConfigPredictor(), spaces
+            state["blocks_"] = _blocks(spaces, state["given"])
+        vars(predictor).update(state)
+    except Exception as error:  # of a broken archive anything may be raised
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"{path}: not a meta-model ({reason}); accepted is a file that "
+                         "save_model wrote") from None  # fmt: skip
+    return predictor

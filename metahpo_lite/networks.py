@@ -43,7 +43,14 @@ def listwise_loss(y, f):
     Both are turned into probabilities by softmax (ListNet; Cao et al., 2007). To add a constant
     to all predictions of a task changes nothing: how hard a task is need not be known.
 
-    Parameters and return value as `squared_loss`, the last axis being the configurations.
+    Parameters
+    ----------
+    y, f : arrays or tensors of shape (..., n_configs)
+        The targets, such as normal ranks, and what was predicted.
+
+    Returns
+    -------
+    tensor of shape (...)
     """
     from keras import ops
 

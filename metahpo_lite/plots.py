@@ -22,6 +22,13 @@ STYLES = {
     "default": {"color": "#CC79A7", "linestyle": "none", "marker": "X"},
     "single best default": {"color": "#0072B2", "linestyle": "none", "marker": "D"},
     "Bayesian optimization": {"color": "#D55E00", "linestyle": "-.", "marker": "v"},
+    "portfolio": {"color": "#999933", "linestyle": (0, (1, 1)), "marker": "*"},
+    "portfolio, then Bayesian optimization": {
+        "color": "#332288",
+        "linestyle": (0, (8, 2, 2, 2)),
+        "marker": "h",
+    },
+    "meta-model": {"color": "#882255", "linestyle": (0, (4, 1)), "marker": "d"},
     "Optuna's TPE": {"color": "#009E73", "linestyle": (0, (6, 1, 1, 1, 1, 1)), "marker": "P"},
 }
 

@@ -47,14 +47,14 @@ TASKS = pa.schema(
 # ---- files
 
 
-def write_file(path: Path, content: str | pa.Table) -> None:
+def write_file(path: Path, content: str | bytes | pa.Table) -> None:
     """Write a file under a temporary name and rename it: it is there whole, or not at all."""
     part = path.with_name(path.name + ".part")
     with open(part, "wb") as file:
         if isinstance(content, pa.Table):
             pq.write_table(content, file, compression="zstd")
         else:
-            file.write(content.encode())
+            file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it
     os.replace(part, path)

@@ -23,6 +23,7 @@ from metahpo_lite.storage import config_key
 
 ROOT = Path(__file__).parents[1]
 QUICK = ["random", "random_2x", "grid", "default", "portfolio", "gp_bo", "portfolio_gp_bo"]
+META = ["meta_model", "meta_model_mse_raw"]
 PEERS = {
     "optuna_tpe": "optuna",
     "portfolio_tpe": "optuna",
@@ -468,8 +469,8 @@ def test_the_default_is_every_method_that_is_installed(shared, tmp_path, monkeyp
     assert main([str(shared), "--out", str(tmp_path / "out"), "--trials", "2", "--seeds", "1",
                  "--jobs", "1"]) == 0  # fmt: skip
     captured = capsys.readouterr()
-    assert "not run, since not installed: portfolio_tpe, optuna_tpe, syne" in captured.err
-    assert set(pd.read_csv(tmp_path / "out" / "summary.csv")["method"]) == set(QUICK)
+    assert "not run, since not installed: portfolio_tpe, optuna_tpe, config" in captured.err
+    assert set(pd.read_csv(tmp_path / "out" / "summary.csv")["method"]) == {*QUICK, *META}
     assert "## Compared with gp_bo" in captured.out
 
 
@@ -478,10 +479,18 @@ def test_all_methods_without_some(shared, tmp_path, monkeypatch, capsys):
     run = [str(shared), "--out", str(tmp_path / "out"), "--trials", "2", "--seeds", "1"]
     assert main([*run, "--jobs", "1", "--without", "grid,skopt_gp,gp_bo"]) == 0
     made = set(pd.read_csv(tmp_path / "out" / "summary.csv")["method"])
-    assert made == set(QUICK) - {"grid", "gp_bo"}
+    assert made == {*QUICK, *META} - {"grid", "gp_bo"}
     assert "skopt" not in capsys.readouterr().err
     assert main([*run, "--without", "magic"]) == 1
     assert "--without: got 'magic'" in capsys.readouterr().err
+
+
+def test_meta_models_run_where_tasks_have_other_configurations(differing, tmp_path):
+    """Each of our methods that reads experience, where it is predicted by surrogates."""
+    found = cells_of(differing, tmp_path, ["config_predictor", *META], n_trials=8)
+    assert not any(cell.reason for cell in found)
+    curves = [curve for cell in found for curve in cell.regrets]
+    assert all(len(curve) == 8 and (np.diff(curve) <= 0).all() for curve in curves)
 
 
 def test_several_folders_are_put_together(shared, ours, tmp_path, capsys):
@@ -508,7 +517,8 @@ def test_names_and_packages_are_in_the_extra():
     for needed in {name for names in methods.NEEDS.values() for name in names}:
         assert f'"{package.get(needed, needed)}>=' in bench
     issue = ["random", "random_2x", "grid", "default", "gp_bo", "portfolio", "portfolio_gp_bo",
-             "portfolio_tpe", "optuna_tpe", "syne_tune_zero_shot", "syne_tune_cts",
+             "portfolio_tpe", "optuna_tpe", "config_predictor", "meta_model",
+             "meta_model_mse_raw", "syne_tune_zero_shot", "syne_tune_cts",
              "skopt_gp"]  # fmt: skip
     assert list(METHODS) == issue
     readme = (ROOT / "benchmarks" / "README.md").read_text()
