@@ -110,10 +110,15 @@ class TaskInputs:
             )
         if numbers.isna().all(axis=1).any():
             raise ValueError("meta_features: all of a task are missing; accepted is one or more")
-        return self.of_training(numbers)
+        return self._scaled(numbers)
 
-    def of_training(self, table: pd.DataFrame | None) -> np.ndarray:
-        """Return the numbers of tasks that need no check, shape (n_tasks, p)."""
+    def of_training(self, experience: MetaDataset) -> np.ndarray:
+        """Return the numbers of the training tasks, shape (n_tasks, p): they need no check."""
+        if not self.used:
+            return np.zeros((len(experience.tasks), 0))
+        return self._scaled(experience.meta_features)
+
+    def _scaled(self, table: pd.DataFrame) -> np.ndarray:
         return 2 * self.pipeline.transform(table[self.used].to_numpy(float)) - 1
 
 
@@ -292,35 +297,28 @@ class ConfigPredictor:
             raise ValueError(f"experience: got {names}, accepted are learners of other names")
         self.spaces_ = {e.name: e.space for e in several}
         tables = [e.meta_features for e in several]
-        described = [t is not None and set(t.columns) == set(tables[0].columns) for t in tables]
-        if any(described) and not all(described):
+        if len({None if t is None else frozenset(t.columns) for t in tables}) > 1:
             raise ValueError("experience: learners have other meta-features, accepted are the same")
-        table = pd.concat(tables) if all(described) else None
-        self.inputs_ = TaskInputs(table)
+        self.inputs_ = TaskInputs(None if tables[0] is None else pd.concat(tables))
         self.levels_ = {name: _levels(self.spaces_, name) for name in self.given}
         self.blocks_ = _blocks(self.spaces_, self.given)
 
-        rows, families, x, y = [], [], [], []
+        x, y, families = [], [], []
         for e in several:
-            row = np.arange(len(e.tasks)) + len(rows)
-            rows.extend(row)
+            described = self.inputs_.of_training(e)
             for given, numbers in self._groups(e):
                 scores = e.scores.to_numpy()[:, numbers]
                 best = numbers[np.where(np.isnan(scores), -np.inf, scores).argmax(axis=1)]
                 ok = ~np.isnan(scores).all(axis=1)
-                x.append((row[ok], np.tile(self._asked(e.name, given), (ok.sum(), 1))))
+                asked = np.tile(self._asked(e.name, given), (ok.sum(), 1))
+                x.append(np.hstack([described[ok], asked]))
                 y.append(self._targets(e, best[ok]))
                 families.extend(e.families.to_numpy()[ok])
-        which = np.concatenate([row for row, _ in x])
-        described = (
-            self.inputs_.of_training(table)[which] if self.inputs_.used else [[]] * len(which)
-        )
-        x = np.hstack([described, np.vstack([asked for _, asked in x])])  # (n_rows, p)
-        y = np.vstack(y)  # (n_rows, outputs)
+        x, y = np.vstack(x), np.vstack(y)  # (n_rows, p), (n_rows, outputs)
 
         rng = np.random.default_rng(self.seed)
+        folds = family_folds(families, rng)
         if self.model == "network":
-            folds = family_folds(families, rng)
             loss = configuration_loss(list(self.blocks_.values()))
             self.model_ = Ensemble.fit(x, None, y, folds, loss, rng, y.shape[1])
             return self
@@ -513,9 +511,7 @@ class PerformancePredictor:
         self.points_ = experience.points[some]
         configs = config_inputs(self.space_, self.points_)  # (n, q)
         self.inputs_ = TaskInputs(experience.meta_features)
-        tasks = np.zeros((len(folds), 0))  # (n_tasks, p)
-        if self.inputs_.used:
-            tasks = self.inputs_.of_training(experience.meta_features)
+        tasks = self.inputs_.of_training(experience)  # (n_tasks, p)
 
         scores = experience.scores.to_numpy()[:, some]
         ranks = normal_ranks(scores)

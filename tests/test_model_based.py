@@ -8,7 +8,7 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -192,8 +192,9 @@ def test_several_learners_in_one_model():
             fitted.predict(row, learner=learner)
     with pytest.raises(ValueError, match="learners of other names"):
         ConfigPredictor().fit([svc, svc])
-    with pytest.raises(ValueError, match="learners have other meta-features"):
-        ConfigPredictor().fit([svc, replace(mlp, meta_features=None)])
+    for bare in ([svc, replace(mlp, meta_features=None)], [replace(svc, meta_features=None), mlp]):
+        with pytest.raises(ValueError, match="learners have other meta-features"):
+            ConfigPredictor().fit(bare)
 
 
 def test_without_meta_features_the_prediction_is_one_for_all():
@@ -418,11 +419,13 @@ def test_reordered_columns_and_missing_cells_are_fine():
         assert np.isfinite(fitted.predict(gap, made().configs)).all()
 
 
-@pytest.mark.parametrize("make", [ConfigPredictor, PerformancePredictor])
+@pytest.mark.parametrize(
+    "make", [ConfigPredictor, partial(ConfigPredictor, "tree"), PerformancePredictor]
+)
 def test_a_table_of_one_task_and_a_prediction_before_fit(make):
     with pytest.raises(ValueError, match=r"got 1 task\(s\) of one family, accepted are two"):
         make().fit(made().subset(["t0"]))
-    arguments = (NEW,) if make is ConfigPredictor else (NEW, made().configs)
+    arguments = (NEW, made().configs) if make is PerformancePredictor else (NEW,)
     with pytest.raises(RuntimeError, match="not fitted yet; call fit"):
         make().predict(*arguments)
 
