@@ -10,7 +10,8 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import norm
+from scipy.special import log_softmax, softmax
+from scipy.stats import norm, rankdata
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import RepeatedKFold
 
@@ -32,6 +33,9 @@ from metahpo_lite import (
     run,
 )
 from metahpo_lite.bayes import matern52, squared_differences
+from metahpo_lite.model_based import configuration_loss
+from metahpo_lite.model_based import normal_ranks as library_ranks
+from metahpo_lite.networks import listwise_loss
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("[0-9A]*.ipynb"))
 
@@ -166,6 +170,36 @@ def test_lesson_06_nearest_and_all():
         assert found[i] == pytest.approx(part.regrets.loc[task, default])
     first = part.regrets.loc[tasks[0], part.regrets.loc[tasks[1]].idxmin()]
     assert ask(part.regrets, gap, 1)[0] == pytest.approx(first)
+
+
+def test_lesson_07_loss():
+    """That of the library; the case done by hand, two tasks with two kernels, costs log 2."""
+    keras = pytest.importorskip("keras")
+    loss = function("07", "loss", keras=keras)
+    right = np.array([[0.5, 1, 0, 0], [0.5, 0, 0, 1]])
+    by_hand = loss(right, np.array([0.0, 0, -30, 0]))
+    np.testing.assert_allclose(by_hand, np.log(2), rtol=1e-6)
+    rng = np.random.default_rng(0)
+    y = np.column_stack([rng.random(20), np.eye(3)[rng.integers(3, size=20)]])
+    f = rng.normal(size=(20, 4))
+    library = configuration_loss([slice(0, 1), slice(1, 4)])
+    np.testing.assert_allclose(loss(y, f), library(y, f), rtol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lesson_08_ranks_and_loss(seed):
+    """Those of the library; the case done by hand costs log 2, and a constant is free."""
+    names = {"softmax": softmax, "log_softmax": log_softmax}
+    normal_ranks = function("08", "normal_ranks", norm=norm, rankdata=rankdata)
+    listwise = function("08", "listwise", **names)
+    assert listwise(np.log([3, 1]), np.zeros(2)) == pytest.approx(np.log(2))
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(5, size=(4, 9)) / 4  # with ties
+    y, f = normal_ranks(scores), rng.normal(size=(4, 9)).astype(np.float32)
+    np.testing.assert_allclose(y, library_ranks(scores))
+    library = listwise_loss(y.astype(np.float32), f)
+    np.testing.assert_allclose(listwise(y, f), library, rtol=1e-5)
+    np.testing.assert_allclose(listwise(y, f + 7), library, rtol=1e-5)
 
 
 def test_lesson_04_best_default():
