@@ -17,7 +17,6 @@ from scipy.optimize import minimize
 from scipy.special import erfcx
 from scipy.stats import norm, qmc
 
-from metahpo_lite.hyperparameters import Categorical
 from metahpo_lite.spaces import Config, SearchSpace, whole_number
 from metahpo_lite.storage import config_key
 
@@ -126,6 +125,8 @@ class GaussianProcess:
         Variance of the function, and of an observation around it.
     categorical : bool array of shape (d,)
         Which dimensions have no order.
+    offset : float
+        Variance of a level that is the same everywhere, beside the signal: large leaves it free.
     """
 
     X: np.ndarray
@@ -134,6 +135,7 @@ class GaussianProcess:
     signal: float
     noise: float
     categorical: np.ndarray
+    offset: float = 0.0
 
     @classmethod
     def fit(
@@ -194,11 +196,12 @@ class GaussianProcess:
             Of the function, without the noise; of t functions the mean has shape (m, t).
         """
         K = self._covariance(self.X) + self.noise * np.eye(len(self.X))
-        return posterior(K, self._covariance(np.asarray(X, dtype=float)), self.y, self.signal)
+        k = self._covariance(np.asarray(X, dtype=float))
+        return posterior(K, k, self.y, self.signal + self.offset)
 
     def _covariance(self, X: np.ndarray) -> np.ndarray:
         differences = squared_differences(self.X, X, self.categorical)
-        return self.signal * matern52(differences, self.scales)
+        return self.signal * matern52(differences, self.scales) + self.offset
 
 
 def _prior(d: int) -> tuple[np.ndarray, np.ndarray]:
@@ -341,7 +344,7 @@ class Candidates:
                 raise ValueError("pool: got no configuration, accepted are one or more")
             self.pool_points = space.encode(self.pool)
             self.pool_keys = [config_key(config) for config in self.pool]
-        self.categorical = np.array([isinstance(h, Categorical) for h in space])
+        self.categorical = space.categorical
         self.known: set[str] = set()  # what was proposed or tried
 
     def add(self, config: Config) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +29,12 @@ from metahpo_lite.bayes import (
     Candidates,
     GaussianProcess,
     log_expected_improvement,
-    matern52,
-    posterior,
-    squared_differences,
     standardise,
 )
 from metahpo_lite.datasets import did_you_mean
-from metahpo_lite.hyperparameters import Categorical
+from metahpo_lite.hyperparameters import Categorical, levels_of
 from metahpo_lite.metadata import MetaDataset
-from metahpo_lite.networks import Ensemble, listwise_loss, squared_loss
+from metahpo_lite.networks import Ensemble, beside, listwise_loss, squared_loss
 from metahpo_lite.spaces import Config, SearchSpace, check_seed
 from metahpo_lite.storage import write_file
 
@@ -441,8 +438,7 @@ def _levels(spaces: Mapping[str, SearchSpace], name: str) -> list:
                 f"given: {name!r} has {h.n_values} values, accepted are hyperparameters of at most "
                 f"{MAX_VALUES}"
             )
-        values = h.choices if isinstance(h, Categorical) else range(h.low, h.high + 1)
-        levels |= dict.fromkeys(values)
+        levels |= dict.fromkeys(levels_of(h, h.n_values))
     return list(levels)
 
 
@@ -531,9 +527,9 @@ class PerformancePredictor:
             for fold in range(folds.max() + 1):
                 out = folds == fold
                 trees = HistGradientBoostingRegressor(random_state=self.seed, early_stopping=False)
-                trees.fit(_beside(tasks[~out], configs), targets[~out].ravel())
+                trees.fit(beside(tasks[~out], configs), targets[~out].ravel())
                 self.models_.append(trees)
-                unseen[out] = trees.predict(_beside(tasks[out], configs)).reshape(out.sum(), -1)
+                unseen[out] = trees.predict(beside(tasks[out], configs)).reshape(out.sum(), -1)
         self._learn_trust(unseen, ranks, rng)
         return self
 
@@ -547,8 +543,9 @@ class PerformancePredictor:
         configs = rng.permutation(missed.shape[1])[:60]
         missed = missed[np.ix_(tasks, configs)]
         missed = missed - missed.mean(axis=1, keepdims=True)
-        categorical = np.array([isinstance(h, Categorical) for h in self.space_])
-        self.process_ = GaussianProcess.fit(self.points_[configs], missed.T, categorical)
+        self.process_ = GaussianProcess.fit(
+            self.points_[configs], missed.T, self.space_.categorical
+        )
 
     def predict(self, meta_features: pd.Series | None, configs: Sequence[Config]) -> np.ndarray:
         """Predict how configurations do on a task.
@@ -583,7 +580,7 @@ class PerformancePredictor:
         configs = config_inputs(self.space_, points)
         if self.model == "network":
             return self.models_.predict(task, configs)[:, 0].mean(axis=0)
-        rows = _beside(task, configs)
+        rows = beside(task, configs)
         return np.mean([trees.predict(rows) for trees in self.models_], axis=0)
 
     def prior(self, meta_features: pd.Series | None) -> Callable[[np.ndarray], np.ndarray]:
@@ -648,21 +645,9 @@ class PerformancePredictor:
         missed = process.signal + process.noise
         spread = np.sqrt(expected.var() + missed * (1 - 1 / len(tried)))
         y = spread * standardise(scores)
-
-        def covariance(A, B):
-            differences = squared_differences(A, B, process.categorical)
-            return process.signal * matern52(differences, process.scales) + OFFSET**2
-
-        K = covariance(tried, tried) + process.noise * np.eye(len(tried))
-        mean, std = posterior(
-            K, covariance(tried, points), y - expected, process.signal + OFFSET**2
-        )
+        deviation = replace(process, X=tried, y=y - expected, offset=OFFSET**2)
+        mean, std = deviation.predict(points)
         return prior(points) + mean, std, float(y.max())
-
-
-def _beside(tasks: np.ndarray, configs: np.ndarray) -> np.ndarray:
-    """Put each configuration beside each task: (n_tasks, p), (n, q) to (n_tasks * n, p + q)."""
-    return np.hstack([np.repeat(tasks, len(configs), axis=0), np.tile(configs, (len(tasks), 1))])
 
 
 # ---------------------------------------------------------------------- the searcher
@@ -782,10 +767,8 @@ def save_model(predictor: ConfigPredictor | PerformancePredictor, path: str | os
     _fitted(predictor, "inputs_")
     state = dict(vars(predictor))
     state.pop("blocks_", None)  # follow from the spaces
-    for name in {"space_", "spaces_"} & set(state):
-        spaces = state.pop(name)
-        spaces = {"": spaces} if name == "space_" else spaces
-        state["spaces"] = [[learner, space.to_json()] for learner, space in spaces.items()]
+    spaces = state.pop("spaces_", None) or {"": state.pop("space_")}
+    state["spaces"] = [[learner, space.to_json()] for learner, space in spaces.items()]
     content = skops.io.dumps({"kind": type(predictor).__name__, "state": state})
     write_file(Path(path), content)
     return Path(path)

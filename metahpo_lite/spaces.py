@@ -105,6 +105,11 @@ class SearchSpace:
         """The names of the hyperparameters, in order."""
         return list(self._by_name)
 
+    @property
+    def categorical(self) -> np.ndarray:
+        """Which dimensions of the unit cube have no order: a bool array of shape (d,)."""
+        return np.array([isinstance(h, Categorical) for h in self])
+
     def __len__(self) -> int:
         return len(self.hyperparameters)
 
