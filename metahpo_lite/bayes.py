@@ -315,7 +315,7 @@ def standardise(scores: np.ndarray) -> np.ndarray:
 
 
 class Candidates:
-    """What a searcher may still propose, and how it finds the best of it.
+    """What a searcher was told, what it may still propose, and how it finds the best of that.
 
     Parameters
     ----------
@@ -346,24 +346,28 @@ class Candidates:
             self.pool_keys = [config_key(config) for config in self.pool]
         self.categorical = space.categorical
         self.known: set[str] = set()  # what was proposed or tried
+        self.points = np.empty((0, len(space)))  # of the trials, (t, d)
+        self.scores = np.empty(0)
 
-    def add(self, config: Config) -> None:
-        """Never propose this one again."""
+    def update(self, config: Config, score: float) -> None:
+        """Keep a trial, whose configuration is never proposed again; NaN is one that failed."""
+        config = self.space.check(config)
         self.known.add(config_key(config))
+        self.points = np.vstack([self.points, self.space.encode(config)])
+        self.scores = np.append(self.scores, float(score))
 
-    def best(self, value: Callable[[np.ndarray], np.ndarray], near: np.ndarray) -> Config:
+    def best(self, value: Callable[[np.ndarray], np.ndarray], near: Sequence = ()) -> Config:
         """Return the candidate with the largest value, never again; StopIteration if none is left.
 
         Parameters
         ----------
         value : function of an array of shape (n, d)
             The value of each point.
-        near : array of shape (m, d)
-            In the whole space: where else to look.
+        near : sequence of points of shape (d,)
+            In the whole space: where to look beside random points and the best trials.
         """
-        config = self._best(value, near)
-        self.add(config)
-        return config
+        top = self.points[np.argsort(-self.scores, kind="stable")[:5]]  # NaN last
+        return self._take(value, np.vstack([top, *near]))
 
     def nearest(self, point: np.ndarray) -> Config:
         """Return the candidate nearest to a point of shape (d,); else as `best`.
@@ -371,10 +375,15 @@ class Candidates:
         Nearest to the configuration that the point stands for, as `squared_differences` has it.
         """
         _, near = self.space.snap(point)  # there, what is inactive has no say
-        return self.best(
+        return self._take(
             lambda points: -squared_differences(points, near, self.categorical).sum(axis=(0, 2)),
             near,
         )
+
+    def _take(self, value: Callable[[np.ndarray], np.ndarray], near: np.ndarray) -> Config:
+        config = self._best(value, near)
+        self.known.add(config_key(config))
+        return config
 
     def _best(self, value: Callable[[np.ndarray], np.ndarray], near: np.ndarray) -> Config:
         if self.pool is not None:
@@ -442,25 +451,19 @@ class BayesianSearch:
         self.candidates = Candidates(space, rng, pool)
         log2 = math.ceil(math.log2(self.initial))
         self.design = qmc.Sobol(len(space), rng=rng).random_base2(log2)
-        self.points: list[np.ndarray] = []  # of the trials
-        self.scores: list[float] = []
         self.process: GaussianProcess | None = None
 
     def suggest(self) -> Config:
         """Propose the most promising configuration; StopIteration when none is left."""
-        trial = len(self.scores)
+        X, trial = self.candidates.points, len(self.candidates.scores)
         if trial < self.initial:
             return self.candidates.nearest(self.design[trial])
-        X, y = np.array(self.points), standardise(self.scores)
+        y = standardise(self.candidates.scores)
         self.process = GaussianProcess.fit(X, y, self.candidates.categorical, self.process)
         return self.candidates.best(
-            lambda points: log_expected_improvement(*self.process.predict(points), y.max()),
-            X[np.argsort(-y, kind="stable")[:5]],
+            lambda points: log_expected_improvement(*self.process.predict(points), y.max())
         )
 
     def update(self, config: Config, score: float) -> None:
         """Learn how a configuration did; NaN is a failed trial."""
-        config = self.space.check(config)
-        self.candidates.add(config)
-        self.points.append(self.space.encode(config))
-        self.scores.append(float(score))
+        self.candidates.update(config, score)

@@ -11,6 +11,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,13 @@ from metahpo_lite.bayes import (
 from metahpo_lite.datasets import did_you_mean
 from metahpo_lite.hyperparameters import Categorical, levels_of
 from metahpo_lite.metadata import MetaDataset
-from metahpo_lite.networks import Ensemble, beside, listwise_loss, squared_loss
+from metahpo_lite.networks import Ensemble, beside, like, listwise_loss, squared_loss
 from metahpo_lite.spaces import Config, SearchSpace, check_seed
 from metahpo_lite.storage import write_file
 
 FOLDS = 3  # of the families: each model of an ensemble does without one
 MAX_VALUES = 10  # that a given hyperparameter may have
+DEALS = 8  # of the families to folds, where a network is cheap: what one draw does is averaged out
 MAX_CONFIGS = 100  # of each task are trained on: more cost time, and did no better
 OFFSET = 3.0  # sd of a task's unknown level, in the unit of the normal ranks: left free
 
@@ -81,8 +83,10 @@ class TaskInputs:
         ValueError
             If a meta-feature lacks, is unknown, or is not a number; or all are missing.
         """
-        if not self.used:
-            return np.zeros((1, 0))
+        if not self.columns:
+            return np.zeros(
+                (len(meta_features) if isinstance(meta_features, pd.DataFrame) else 1, 0)
+            )
         table = meta_features
         if isinstance(table, pd.Series):
             table = table.to_frame().T
@@ -111,11 +115,12 @@ class TaskInputs:
 
     def of_training(self, experience: MetaDataset) -> np.ndarray:
         """Return the numbers of the training tasks, shape (n_tasks, p): they need no check."""
-        if not self.used:
-            return np.zeros((len(experience.tasks), 0))
-        return self._scaled(experience.meta_features)
+        table = experience.meta_features
+        return np.zeros((len(experience.tasks), 0)) if table is None else self._scaled(table)
 
     def _scaled(self, table: pd.DataFrame) -> np.ndarray:
+        if not self.used:
+            return np.zeros((len(table), 0))
         return 2 * self.pipeline.transform(table[self.used].to_numpy(float)) - 1
 
 
@@ -191,8 +196,13 @@ def normal_ranks(scores: np.ndarray) -> np.ndarray:
     return norm.ppf((ranks - 0.5) / scores.shape[1])
 
 
-def family_folds(families: Sequence[str], rng: np.random.Generator) -> np.ndarray:
-    """Deal families out to `FOLDS` folds, and return the fold of each task, shape (n_tasks,).
+def left_out_folds(families: Sequence[str], rng: np.random.Generator) -> np.ndarray:
+    """Deal families out to `FOLDS` folds: say which tasks each model is to do without.
+
+    Returns
+    -------
+    bool numpy.ndarray of shape (`FOLDS`, n_tasks)
+        Each task is left out once, with its family; of two families, there are two folds.
 
     Raises
     ------
@@ -205,20 +215,22 @@ def family_folds(families: Sequence[str], rng: np.random.Generator) -> np.ndarra
             f"experience: got {len(number)} task(s) of one family, accepted are two families or "
             "more, so that one can be left out"
         )
-    return (rng.permutation(len(names)) % FOLDS)[number]
+    fold = (rng.permutation(len(names)) % FOLDS)[number]
+    return fold == np.arange(min(FOLDS, len(names)))[:, None]
 
 
 # ---------------------------------------------------------------------- predict the configuration
 
 
-def configuration_loss(blocks: Sequence[slice]):
+@lru_cache  # the same function for the same sizes: what is compiled for it is used again
+def configuration_loss(sizes: tuple[int, ...]) -> Callable:
     """Make the loss of a predicted configuration, summed over its hyperparameters.
 
     Parameters
     ----------
-    blocks : sequence of slice
-        Where each hyperparameter stands in the last axis: one place for a number, in [0, 1], one
-        for each choice of a categorical one.
+    sizes : tuple of int
+        How many places each hyperparameter has in the last axis: 1 for a number, in [0, 1], or
+        one for each choice of a categorical one.
 
     Returns
     -------
@@ -230,14 +242,16 @@ def configuration_loss(blocks: Sequence[slice]):
     from keras import ops
 
     def loss(y, f):
-        known, y = ops.isfinite(y), ops.nan_to_num(y)
-        total = 0
-        for block in blocks:
-            if block.stop - block.start == 1:
+        known, y = ops.isfinite(y), like(ops.nan_to_num(y), f)
+        total, start = 0, 0
+        for size in sizes:
+            block = slice(start, start + size)
+            if size == 1:
                 some = 12 * (ops.sigmoid(f[..., block]) - y[..., block]) ** 2
             else:
                 some = -y[..., block] * ops.log_softmax(f[..., block], axis=-1)
             total = total + ops.sum(ops.where(known[..., block], some, 0.0), axis=-1)
+            start += size
         return total
 
     return loss
@@ -314,10 +328,10 @@ class ConfigPredictor:
         x, y = np.vstack(x), np.vstack(y)  # (n_rows, p), (n_rows, outputs)
 
         rng = np.random.default_rng(self.seed)
-        folds = family_folds(families, rng)
+        left_out = np.vstack([left_out_folds(families, rng) for _ in range(DEALS)])
         if self.model == "network":
-            loss = configuration_loss(list(self.blocks_.values()))
-            self.model_ = Ensemble.fit(x, None, y, folds, loss, rng, y.shape[1])
+            loss = configuration_loss(tuple(b.stop - b.start for b in self.blocks_.values()))
+            self.model_ = Ensemble.fit(x, None, y, left_out, loss, rng, y.shape[1])
             return self
         if self.model == "tree":
             trees = DecisionTreeRegressor(min_samples_leaf=10, random_state=self.seed)
@@ -329,15 +343,15 @@ class ConfigPredictor:
 
     def predict(
         self,
-        meta_features: pd.Series | None,
+        meta_features: pd.Series | pd.DataFrame | None,
         learner: str | None = None,
         given: Mapping[str, Any] | None = None,
-    ) -> Config:
-        """Predict the best configuration of a task.
+    ) -> Config | list[Config]:
+        """Predict the best configuration of a task, or a list of them, one for each of several.
 
         Parameters
         ----------
-        meta_features : Series
+        meta_features : Series, or DataFrame with one row a task
             Those that the experience has, in any order; some may be missing. None if the
             experience has none.
         learner : str, optional
@@ -360,21 +374,22 @@ class ConfigPredictor:
             raise ValueError(f"given: got {list(given)}, accepted are values of {list(self.given)}")
         for name, value in given.items():
             _one_of(f"given[{name!r}]", value, tuple(self.levels_[name]))
-        x = np.hstack([self.inputs_(meta_features)[:1], self._asked(learner, given)[None]])
+        tasks = self.inputs_(meta_features)  # (n_tasks, p)
+        x = np.hstack([tasks, np.tile(self._asked(learner, given), (len(tasks), 1))])
         f = self.model_.predict(x)
         if self.model == "network":
-            f = self._activated(f[:, 0]).mean(axis=0, keepdims=True)  # over members
-        space, point = self.spaces_[learner], []
+            f = self._activated(f).mean(axis=0)  # over members
+        space, columns = self.spaces_[learner], []
         for h in space:
             if h.name in given:
-                point.append(h.encode(given[h.name]))
-                continue
-            value = f[0, self.blocks_[learner, h.name]]
-            if isinstance(h, Categorical):
-                point.append(h.encode(h.choices[int(value.argmax())]))
+                columns.append(np.full(len(x), h.encode(given[h.name])))
+            elif isinstance(h, Categorical):
+                chosen = f[:, self.blocks_[learner, h.name]].argmax(axis=1)
+                columns.append([h.encode(h.choices[choice]) for choice in chosen])
             else:
-                point.append(float(np.clip(value[0], 0, 1)))
-        return space.decode(point)
+                columns.append(np.clip(f[:, self.blocks_[learner, h.name].start], 0, 1))
+        configs = space.decode(np.transpose(columns))
+        return configs if isinstance(meta_features, pd.DataFrame) else configs[0]
 
     def _groups(self, experience: MetaDataset) -> Iterator[tuple[dict, np.ndarray]]:
         """Yield the values that are given, and the numbers of the configurations with them."""
@@ -410,7 +425,7 @@ class ConfigPredictor:
         out = np.empty_like(f)
         for block in self.blocks_.values():
             one = block.stop - block.start == 1
-            out[:, block] = expit(f[:, block]) if one else softmax(f[:, block], axis=1)
+            out[..., block] = expit(f[..., block]) if one else softmax(f[..., block], axis=-1)
         return out
 
 
@@ -499,7 +514,7 @@ class PerformancePredictor:
             If there are fewer than two families.
         """
         rng = np.random.default_rng(self.seed)
-        folds = family_folds(experience.families, rng)
+        left_out = left_out_folds(experience.families, rng)
         self.space_ = experience.space
         some = np.arange(len(experience.configs))
         if len(some) > MAX_CONFIGS:
@@ -520,12 +535,11 @@ class PerformancePredictor:
 
         if self.model == "network":
             loss = listwise_loss if self.loss == "listwise" else squared_loss
-            self.models_ = Ensemble.fit(tasks, configs, targets, folds, loss, rng)
-            unseen = self.models_.predict(tasks, configs)[folds, np.arange(len(folds))]
+            self.models_ = Ensemble.fit(tasks, configs, targets, left_out, loss, rng)
+            unseen = self.models_.predict(tasks, configs).swapaxes(0, 1)[left_out.T]
         else:
             self.models_, unseen = [], np.empty_like(targets)
-            for fold in range(folds.max() + 1):
-                out = folds == fold
+            for out in left_out:
                 trees = HistGradientBoostingRegressor(random_state=self.seed, early_stopping=False)
                 trees.fit(beside(tasks[~out], configs), targets[~out].ravel())
                 self.models_.append(trees)
@@ -547,19 +561,21 @@ class PerformancePredictor:
             self.points_[configs], missed.T, self.space_.categorical
         )
 
-    def predict(self, meta_features: pd.Series | None, configs: Sequence[Config]) -> np.ndarray:
-        """Predict how configurations do on a task.
+    def predict(
+        self, meta_features: pd.Series | pd.DataFrame | None, configs: Sequence[Config]
+    ) -> np.ndarray:
+        """Predict how configurations do on a task, or on several.
 
         Parameters
         ----------
-        meta_features : Series
+        meta_features : Series, or DataFrame with one row a task
             Those that the experience has, in any order; some may be missing. None if the
             experience has none.
         configs : sequence of n dicts
 
         Returns
         -------
-        numpy.ndarray of shape (n,)
+        numpy.ndarray of shape (n,), or (n_tasks, n) for a DataFrame
             Higher is better: in the unit of the scores if the loss is "raw", of normal ranks if
             it is "ranks", of none if it is "listwise".
 
@@ -572,16 +588,16 @@ class PerformancePredictor:
         """
         _fitted(self, "process_")
         mean, sd = self.unit_
-        f = self._mean(self.inputs_(meta_features)[:1], self.space_.encode(list(configs)))
-        return mean + sd * f
+        f = self._each(self.inputs_(meta_features), self.space_.encode(list(configs))).mean(axis=0)
+        return mean + sd * (f if isinstance(meta_features, pd.DataFrame) else f[0])
 
-    def _mean(self, task: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """Return the mean of the models, shape (n,), for a task of shape (1, p)."""
+    def _each(self, tasks: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """Return what each model says of tasks of shape (n_tasks, p): (models, n_tasks, n)."""
         configs = config_inputs(self.space_, points)
         if self.model == "network":
-            return self.models_.predict(task, configs)[:, 0].mean(axis=0)
-        rows = beside(task, configs)
-        return np.mean([trees.predict(rows) for trees in self.models_], axis=0)
+            return self.models_.predict(tasks, configs)
+        rows = beside(tasks, configs)
+        return np.array([t.predict(rows).reshape(len(tasks), -1) for t in self.models_])
 
     def prior(self, meta_features: pd.Series | None) -> Callable[[np.ndarray], np.ndarray]:
         """Return what is believed of a task before its first trial.
@@ -598,14 +614,14 @@ class PerformancePredictor:
         """
         _fitted(self, "process_")
         task = self.inputs_(meta_features)[:1]
-        level = self._mean(task, self.points_).mean()
+        level = self._each(task, self.points_).mean()
         known: dict[bytes, float] = {}  # each point is predicted once
 
         def believed(points: np.ndarray) -> np.ndarray:
             keys = [point.tobytes() for point in points]
             new = [i for i, key in enumerate(keys) if key not in known]
             if new:
-                mean = self.slope_ * (self._mean(task, points[new]) - level)
+                mean = self.slope_ * (self._each(task, points[new]).mean(axis=0)[0] - level)
                 known.update(zip([keys[i] for i in new], mean, strict=True))
             return np.array([known[key] for key in keys])
 
@@ -706,29 +722,23 @@ class MetaModelSearch:
         self.prior = predictor.prior(meta_features)
         first = np.argsort(-self.prior(experience.points), kind="stable")[:5]
         self.promising = experience.points[first]
-        self.points: list[np.ndarray] = []  # of the trials
-        self.scores: list[float] = []
 
     def suggest(self) -> Config:
         """Propose the most promising configuration; StopIteration when none is left."""
-        if not self.scores:
+        tried, scores = self.candidates.points, self.candidates.scores
+        if not len(scores):
             return self.candidates.best(self.prior, self.promising)
-        tried, scores = np.array(self.points), np.array(self.scores)
 
         def value(points):
             return log_expected_improvement(
                 *self.predictor.posterior(self.prior, tried, scores, points)
             )
 
-        top = tried[np.argsort(-scores, kind="stable")[:5]]  # NaN last
-        return self.candidates.best(value, np.vstack([top, self.promising]))
+        return self.candidates.best(value, self.promising)
 
     def update(self, config: Config, score: float) -> None:
         """Learn how a configuration did; NaN is a failed trial."""
-        config = self.space.check(config)
-        self.candidates.add(config)
-        self.points.append(self.space.encode(config))
-        self.scores.append(float(score))
+        self.candidates.update(config, score)
 
 
 # ---------------------------------------------------------------------- on disk

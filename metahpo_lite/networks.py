@@ -6,9 +6,12 @@ matrix products, and nothing but its weights has to be kept.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
+from threading import Lock
 
 import numpy as np
 
@@ -34,7 +37,7 @@ def squared_loss(y, f):
     """
     from keras import ops
 
-    return ops.mean((f - y) ** 2, axis=-1)
+    return ops.mean((f - like(y, f)) ** 2, axis=-1)
 
 
 def listwise_loss(y, f):
@@ -54,7 +57,14 @@ def listwise_loss(y, f):
     """
     from keras import ops
 
-    return -ops.sum(ops.softmax(y, axis=-1) * ops.log_softmax(f, axis=-1), axis=-1)
+    return -ops.sum(ops.softmax(like(y, f), axis=-1) * ops.log_softmax(f, axis=-1), axis=-1)
+
+
+def like(y, f):
+    """Return `y` with the number type of `f`: scores have 64 bits, predictions 32."""
+    from keras import ops
+
+    return ops.cast(y, ops.convert_to_tensor(f).dtype)
 
 
 # ---------------------------------------------------------------------- an ensemble
@@ -67,7 +77,7 @@ def beside(tasks: np.ndarray, configs: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """Networks of one shape; each was trained without one fold of the tasks.
+    """Networks of one shape; each was trained without some of the tasks.
 
     Parameters
     ----------
@@ -84,14 +94,14 @@ class Ensemble:
         tasks: np.ndarray,
         configs: np.ndarray | None,
         targets: np.ndarray,
-        folds: np.ndarray,
+        left_out: np.ndarray,
         loss: Callable,
         rng: np.random.Generator,
         outputs: int = 1,
     ) -> Ensemble:
         """Minimise the mean loss over tasks: min over theta of sum_i L(f_theta(x_i), y_i).
 
-        A member's weights are those of the epoch after which it had the lowest loss on the fold
+        A member's weights are those of the epoch after which it had the lowest loss on the tasks
         that it never saw (early stopping; Prechelt, 1998).
 
         Parameters
@@ -100,68 +110,45 @@ class Ensemble:
             What is known of each task.
         configs : array of shape (n_configs, q), or None
             The configurations: each is put beside each task. None: a task is one row.
-        targets : array of shape (n_tasks, ...)
+        targets : array of shape (n_tasks, m)
             Of one task: what the loss compares with `n_configs`, or with `outputs`, numbers.
-        folds : int array of shape (n_tasks,)
-            Member j does not see the tasks of fold j.
+        left_out : bool array of shape (members, n_tasks)
+            Which tasks a member does not see.
         loss : function of (targets, predictions)
-            Gets predictions of shape (members, tasks, n_configs or outputs), and returns a tensor
-            of shape (members, tasks).
+            Gets targets of shape (tasks, m) and predictions of shape (members, tasks, n_configs
+            or outputs), and returns a tensor of shape (members, tasks).
         rng : numpy.random.Generator
             Draws the first weights and the order of the tasks.
         outputs : int
         """
-        import keras
         import tensorflow as tf
 
-        members = int(folds.max()) + 1
+        members, n_tasks = left_out.shape
         configs = np.zeros((1, 0)) if configs is None else configs
-        n_rows, n_inputs = len(configs), tasks.shape[1] + configs.shape[1]
-        sizes = [n_inputs, *UNITS, outputs]
-        network = keras.Sequential([keras.Input((n_inputs,))] + [
-            keras.layers.EinsumDense(  # b rows, e members, i inputs, o outputs
-                f"b{'' if layer == 0 else 'e'}i,eio->beo",
-                output_shape=(members, size), bias_axes="eo",
-                activation="relu" if layer < len(UNITS) else None)
-            for layer, size in enumerate(sizes[1:])])  # fmt: skip
-        first = []  # Glorot & Bengio (2010)
-        for i, o in pairwise(sizes):
-            limit = np.sqrt(6 / (i + o))
-            first += [rng.uniform(-limit, limit, (members, i, o)), np.zeros((members, o))]
-        network.set_weights(first)
-
-        batch = max(1, min(len(tasks) // 4, BATCH_ROWS // n_rows))
-        steps = len(tasks) // batch
-        rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, EPOCHS * steps)
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY)
-        optimizer.build(network.trainable_variables)
-        tasks, configs, targets = (tf.constant(a, tf.float32) for a in (tasks, configs, targets))
-        seen = tf.constant(np.arange(members)[:, None] != folds, tf.float32)  # (e, tasks)
-
-        def losses(some):
-            rows = tf.repeat(tf.gather(tasks, some), n_rows, axis=0)
-            rows = tf.concat([rows, tf.tile(configs, [len(some), 1])], axis=1)
-            f = tf.transpose(network(rows), [1, 0, 2])  # (e, rows, outputs)
-            return loss(tf.gather(targets, some), tf.reshape(f, [members, len(some), -1]))
-
-        @tf.function
-        def epoch(order):
-            for step in tf.range(steps):
-                some = tf.ensure_shape(order[step * batch : (step + 1) * batch], [batch])
-                with tf.GradientTape() as tape:
-                    total = tf.reduce_sum(losses(some) * tf.gather(seen, some, axis=1)) / batch
-                optimizer.apply_gradients(zip(
-                    tape.gradient(total, network.trainable_variables),
-                    network.trainable_variables, strict=True))  # fmt: skip
-            return tf.reduce_sum(losses(tf.range(len(folds))) * (1 - seen), axis=1)
-
-        lowest, kept = np.full(members, np.inf), network.get_weights()
-        for _ in range(EPOCHS):
-            left_out = epoch(tf.constant(rng.permutation(len(folds)), tf.int32)).numpy()
-            better = left_out < lowest
-            for keep, now in zip(kept, network.get_weights(), strict=True):
-                keep[better] = now[better]
-            lowest = np.minimum(lowest, left_out)
+        sizes = (tasks.shape[1] + configs.shape[1], *UNITS, outputs)
+        batch = max(1, min(n_tasks // 4, BATCH_ROWS // len(configs)))
+        steps = n_tasks // batch
+        # from the full rate to nothing along half a cosine (Loshchilov & Hutter, 2017)
+        rates = LEARNING_RATE * (1 + np.cos(np.linspace(0, math.pi, EPOCHS * steps + 1))) / 2
+        data = [tf.constant(a, tf.float32) for a in (tasks, configs, targets, ~left_out)]
+        with _ONE_AT_A_TIME:
+            network, optimizer, epoch = _compiled(sizes, members, loss)
+            for variable in optimizer.variables:  # what another fit left behind
+                variable.assign(tf.zeros_like(variable))
+            first = []  # Glorot & Bengio (2010)
+            for i, o in pairwise(sizes):
+                limit = np.sqrt(6 / (i + o))
+                first += [rng.uniform(-limit, limit, (members, i, o)), np.zeros((members, o))]
+            network.set_weights(first)
+            lowest, kept = np.full(members, np.inf), network.get_weights()
+            for now in range(EPOCHS):
+                order = tf.constant(rng.permutation(n_tasks)[: steps * batch], tf.int32)
+                some = tf.constant(rates[now * steps : (now + 1) * steps], tf.float32)
+                unseen = epoch(*data, tf.reshape(order, [steps, batch]), some).numpy()
+                better = unseen < lowest
+                for keep, weights in zip(kept, network.get_weights(), strict=True):
+                    keep[better] = weights[better]
+                lowest = np.minimum(lowest, unseen)
         return cls([w if w.ndim == 3 else w[:, None] for w in kept])
 
     def predict(self, tasks: np.ndarray, configs: np.ndarray | None = None) -> np.ndarray:
@@ -183,3 +170,48 @@ class Ensemble:
             if W is not self.weights[-2]:
                 h = np.maximum(h, 0)
         return h.reshape(len(h), len(tasks), -1)
+
+
+_ONE_AT_A_TIME = Lock()  # fits of one shape share a network
+
+
+@lru_cache(maxsize=16)  # TensorFlow never gives back what a compiled function takes, 8 MB each
+def _compiled(sizes: tuple[int, ...], members: int, loss: Callable) -> tuple:
+    """Return a network of several members, its optimizer, and an epoch as a compiled function."""
+    import keras
+    import tensorflow as tf
+
+    network = keras.Sequential([keras.Input((sizes[0],))] + [
+        keras.layers.EinsumDense(  # b rows, e members, i inputs, o outputs
+            f"b{'' if layer == 0 else 'e'}i,eio->beo",
+            output_shape=(members, size), bias_axes="eo",
+            activation="relu" if layer < len(sizes) - 2 else None)
+        for layer, size in enumerate(sizes[1:])])  # fmt: skip
+    optimizer = keras.optimizers.AdamW(LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    optimizer.build(network.trainable_variables)
+
+    def losses(tasks, configs, targets):
+        n_tasks, n_configs = tf.shape(tasks)[0], tf.shape(configs)[0]
+        rows = tf.concat([tf.repeat(tasks, n_configs, axis=0), tf.tile(configs, [n_tasks, 1])], 1)
+        rows = tf.ensure_shape(rows, [None, sizes[0]])
+        f = tf.transpose(network(rows), [1, 0, 2])  # (e, rows, outputs)
+        return loss(targets, tf.reshape(f, [members, n_tasks, -1]))
+
+    table = tf.TensorSpec([None, None])
+
+    @tf.function(input_signature=[table] * 4 + [tf.TensorSpec([None, None], tf.int32),
+                                                tf.TensorSpec([None])])  # fmt: skip
+    def epoch(tasks, configs, targets, seen, batches, rates):
+        for step in tf.range(tf.shape(rates)[0]):
+            some = batches[step]
+            x, y = tf.gather(tasks, some), tf.gather(targets, some)
+            optimizer.learning_rate.assign(rates[step])
+            with tf.GradientTape() as tape:
+                each = losses(x, configs, y) * tf.gather(seen, some, axis=1)
+                total = tf.reduce_sum(each) / tf.cast(tf.size(some), tf.float32)
+            optimizer.apply_gradients(zip(
+                tape.gradient(total, network.trainable_variables),
+                network.trainable_variables, strict=True))  # fmt: skip
+        return tf.reduce_sum(losses(tasks, configs, targets) * (1 - seen), axis=1)
+
+    return network, optimizer, epoch

@@ -446,6 +446,6 @@ def test_bad_pool_and_bad_update():
     searcher = BayesianSearch(SPACE, np.random.default_rng(0))
     with pytest.raises(ValueError, match="x: got"):
         searcher.update({"x": 99.0, "y": 1.0}, 0.5)
-    assert not searcher.scores
+    assert not len(searcher.candidates.scores)
     for a, b in itertools.pairwise(SPACE.encode([searcher.suggest() for _ in range(3)])):
         assert not np.array_equal(a, b)

@@ -30,7 +30,7 @@ from metahpo_lite.hyperparameters import Categorical, Float, Int
 from metahpo_lite.model_based import (
     TaskInputs,
     config_inputs,
-    family_folds,
+    left_out_folds,
     normal_ranks,
 )
 from metahpo_lite.spaces import SearchSpace
@@ -123,9 +123,12 @@ def test_normal_ranks_by_hand():
 
 def test_folds_keep_families_whole():
     families = [f"f{i % 7}" for i in range(30)]
-    folds = family_folds(families, np.random.default_rng(0))
-    assert {len(set(folds[np.array(families) == f])) for f in families} == {1}
-    assert set(folds) == {0, 1, 2}
+    left_out = left_out_folds(families, np.random.default_rng(0))
+    assert left_out.shape == (3, 30)
+    assert (left_out.sum(axis=0) == 1).all()
+    for family in families:
+        assert len(np.unique(left_out[:, np.array(families) == family], axis=1).T) == 1
+    assert len(left_out_folds(["a", "b", "b"], np.random.default_rng(0))) == 2
 
 
 def test_history_is_how_trials_did_against_each_other():

@@ -14,7 +14,7 @@ from metahpo_lite.networks import Ensemble, listwise_loss, squared_loss
 
 tf = pytest.importorskip("tensorflow")
 
-BLOCKS = [slice(0, 1), slice(1, 4)]  # a number, and a choice of three
+BLOCKS = (1, 3)  # a number, and a choice of three
 LOSSES = {
     "squared": (squared_loss, 6),
     "listwise": (listwise_loss, 6),
@@ -78,27 +78,27 @@ def problem(n_tasks=40, n_configs=20, seed=0):
     tasks, configs = rng.uniform(-1, 1, (n_tasks, 2)), rng.uniform(-1, 1, (n_configs, 1))
     targets = -((configs[:, 0] - tasks[:, :1]) ** 2)
     targets = (targets - targets.mean()) / targets.std()
-    return tasks, configs, targets, np.arange(n_tasks) % 3
+    return tasks, configs, targets, np.eye(3, dtype=bool)[:, np.arange(n_tasks) % 3]
 
 
 @pytest.mark.parametrize("loss", [squared_loss, listwise_loss])
 def test_an_ensemble_learns_what_holds_for_tasks_it_never_saw(loss):
-    tasks, configs, targets, folds = problem()
-    fitted = Ensemble.fit(tasks, configs, targets, folds, loss, np.random.default_rng(0))
+    tasks, configs, targets, left_out = problem()
+    fitted = Ensemble.fit(tasks, configs, targets, left_out, loss, np.random.default_rng(0))
     predicted = fitted.predict(tasks, configs)
     assert predicted.shape == (3, 40, 20)
-    unseen = predicted[folds, np.arange(40)]
+    unseen = predicted.swapaxes(0, 1)[left_out.T]
     correlation = [np.corrcoef(a, b)[0, 1] for a, b in zip(unseen, targets, strict=True)]
     assert np.mean(correlation) > 0.8
 
 
 def test_a_member_never_sees_its_fold():
     """Another fold's targets change; the member that does without that fold does not."""
-    tasks, configs, targets, folds = problem(12, 5)
+    tasks, configs, targets, left_out = problem(12, 5)
     other = targets.copy()
-    other[folds == 0] = other[folds == 0] * 0 + 5.0  # constant: the same epoch may be kept
+    other[left_out[0]] = 5.0  # constant: the same epoch may be kept
     fits = [
-        Ensemble.fit(tasks, configs, y, folds, squared_loss, np.random.default_rng(0))
+        Ensemble.fit(tasks, configs, y, left_out, squared_loss, np.random.default_rng(0))
         for y in (targets, other)
     ]
     a, b = (fit.predict(tasks, configs) for fit in fits)
@@ -109,8 +109,8 @@ def test_a_member_never_sees_its_fold():
 
 def test_the_numpy_prediction_is_that_of_keras():
     keras = pytest.importorskip("keras")
-    tasks, configs, targets, folds = problem(12, 5)
-    fitted = Ensemble.fit(tasks, configs, targets, folds, squared_loss, np.random.default_rng(0))
+    tasks, configs, targets, left_out = problem(12, 5)
+    fitted = Ensemble.fit(tasks, configs, targets, left_out, squared_loss, np.random.default_rng(0))
     rows = np.hstack([np.repeat(tasks, 5, axis=0), np.tile(configs, (12, 1))])
     for member in range(3):
         network = keras.Sequential(
@@ -125,8 +125,8 @@ def test_the_numpy_prediction_is_that_of_keras():
 
 
 def test_without_configurations_a_task_is_one_row():
-    tasks, _, _, folds = problem()
-    fitted = Ensemble.fit(tasks, None, tasks[:, ::-1], folds, squared_loss,
+    tasks, _, _, left_out = problem()
+    fitted = Ensemble.fit(tasks, None, tasks[:, ::-1], left_out, squared_loss,
                           np.random.default_rng(0), outputs=2)  # fmt: skip
     predicted = fitted.predict(tasks)
     assert predicted.shape == (3, 40, 2)
