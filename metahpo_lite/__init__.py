@@ -30,6 +30,7 @@ _NAMES = {
         "mean_regret",
         "nemenyi_difference",
         "normalised_regret",
+        "race",
         "regret_curve",
         "score_gap",
     ],

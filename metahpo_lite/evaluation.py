@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 from scipy.special import gammaln
+from threadpoolctl import threadpool_limits
 
+from metahpo_lite.search import Searcher, run
 from metahpo_lite.spaces import Config, SearchSpace, check_seed, whole_number
 
 
@@ -81,6 +83,44 @@ def regret_curve(
     length = len(scores) if n_trials is None else whole_number("n_trials", n_trials)
     trials = np.minimum(np.arange(length), len(scores) - 1)
     return normalised_regret(np.fmax.accumulate(scores)[trials], best, worst)  # fmax: without NaN
+
+
+def race(
+    make: Callable[[int, np.random.Generator], Searcher],
+    experience: Any,
+    n_trials: int,
+    n_runs: int = 1,
+) -> np.ndarray:
+    """Let searchers search the replayed tasks of an experience, and measure their regret.
+
+    Parameters
+    ----------
+    make : function of (number of the task, rng)
+        Makes a new searcher. What it knows of other tasks is its own affair.
+    experience : MetaDataset
+        The tasks, in order; each search is among the configurations of the experience.
+    n_trials, n_runs : int
+        The budget, and how often each task is searched, with other draws.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_tasks, n_runs, n_trials)
+        The normalised regret after each trial.
+
+    Raises
+    ------
+    ValueError
+        If a number is below one.
+    """
+    n_trials, n_runs = whole_number("n_trials", n_trials), whole_number("n_runs", n_runs)
+    regrets = np.empty((len(experience.tasks), n_runs, n_trials))
+    with threadpool_limits(1):  # of small matrices, threads cost more than they save
+        for i, name in enumerate(experience.tasks.index):
+            task = experience.replay(name)
+            for j in range(n_runs):
+                history = run(make(i, np.random.default_rng([i, j])), task, n_trials)
+                regrets[i, j] = regret_curve(history["score"], task.best, task.worst, n_trials)
+    return regrets
 
 
 def mean_regret(curves: np.ndarray, n_trials: int = 50) -> np.ndarray:
@@ -456,6 +496,11 @@ class Comparison:
     wins: int
     ties: int
     losses: int
+
+    @property
+    def interval(self) -> tuple[float, float, float]:
+        """The ratio and its interval, as `plot_intervals` draws them."""
+        return self.ratio, self.low, self.high
 
 
 def compare(

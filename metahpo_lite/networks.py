@@ -125,31 +125,36 @@ class Ensemble:
 
         members, n_tasks = left_out.shape
         configs = np.zeros((1, 0)) if configs is None else configs
-        sizes = (tasks.shape[1] + configs.shape[1], *UNITS, outputs)
+        p, q = tasks.shape[1], configs.shape[1]
+        sizes = (p + q, *UNITS, outputs)
+        # columns of zeros: fewer widths, so that fewer functions are compiled
+        tasks, configs = (np.pad(a, [(0, 0), (0, -a.shape[1] % 64)]) for a in (tasks, configs))
+        real = [*range(p), *range(tasks.shape[1], tasks.shape[1] + q)]  # inputs
+        wide = (tasks.shape[1] + configs.shape[1], *UNITS, outputs)
         batch = max(1, min(n_tasks // 4, BATCH_ROWS // len(configs)))
         steps = n_tasks // batch
         # from the full rate to nothing along half a cosine (Loshchilov & Hutter, 2017)
         rates = LEARNING_RATE * (1 + np.cos(np.linspace(0, math.pi, EPOCHS * steps + 1))) / 2
         data = [tf.constant(a, tf.float32) for a in (tasks, configs, targets, ~left_out)]
         with _ONE_AT_A_TIME:
-            network, optimizer, epoch = _compiled(sizes, members, loss)
-            for variable in optimizer.variables:  # what another fit left behind
+            weights, optimizer, epoch = _compiled(tasks.shape[1], wide, members, loss)
+            for variable in [*weights, *optimizer.variables]:  # what another fit left behind
                 variable.assign(tf.zeros_like(variable))
-            first = []  # Glorot & Bengio (2010)
-            for i, o in pairwise(sizes):
-                limit = np.sqrt(6 / (i + o))
-                first += [rng.uniform(-limit, limit, (members, i, o)), np.zeros((members, o))]
-            network.set_weights(first)
-            lowest, kept = np.full(members, np.inf), network.get_weights()
+            for layer, (i, o) in enumerate(pairwise(sizes)):
+                limit = np.sqrt(6 / (i + o))  # Glorot & Bengio (2010)
+                W = np.zeros(weights[2 * layer].shape)
+                W[:, slice(None) if layer else real] = rng.uniform(-limit, limit, (members, i, o))
+                weights[2 * layer].assign(W)
+            lowest, kept = np.full(members, np.inf), [w.numpy() for w in weights]
             for now in range(EPOCHS):
                 order = tf.constant(rng.permutation(n_tasks)[: steps * batch], tf.int32)
                 some = tf.constant(rates[now * steps : (now + 1) * steps], tf.float32)
                 unseen = epoch(*data, tf.reshape(order, [steps, batch]), some).numpy()
                 better = unseen < lowest
-                for keep, weights in zip(kept, network.get_weights(), strict=True):
-                    keep[better] = weights[better]
+                for keep, w in zip(kept, weights, strict=True):
+                    keep[better] = w.numpy()[better]
                 lowest = np.minimum(lowest, unseen)
-        return cls([w if w.ndim == 3 else w[:, None] for w in kept])
+        return cls([kept[0][:, real], *kept[1:]])
 
     def predict(self, tasks: np.ndarray, configs: np.ndarray | None = None) -> np.ndarray:
         """Predict with each member.
@@ -164,38 +169,37 @@ class Ensemble:
         numpy.ndarray of shape (members, n_tasks, n_configs), or (members, n_tasks, outputs)
         """
         configs = np.zeros((1, 0)) if configs is None else configs
-        h = beside(tasks, configs).astype(np.float32)
-        for W, b in zip(self.weights[::2], self.weights[1::2], strict=True):
-            h = h @ W + b  # (members, rows, outputs)
-            if W is not self.weights[-2]:
-                h = np.maximum(h, 0)
+        tasks, configs = tasks.astype(np.float32), configs.astype(np.float32)
+        p, (W, b, *rest) = tasks.shape[1], self.weights
+        h = (tasks @ W[:, :p])[:, :, None] + (configs @ W[:, p:] + b)[:, None]
+        h = h.reshape(len(h), -1, W.shape[2])
+        for W, b in zip(rest[::2], rest[1::2], strict=True):
+            h = np.maximum(h, 0) @ W + b
         return h.reshape(len(h), len(tasks), -1)
 
 
-_ONE_AT_A_TIME = Lock()  # fits of one shape share a network
+_ONE_AT_A_TIME = Lock()  # fits of one shape share their weights
 
 
 @lru_cache(maxsize=16)  # TensorFlow never gives back what a compiled function takes, 8 MB each
-def _compiled(sizes: tuple[int, ...], members: int, loss: Callable) -> tuple:
-    """Return a network of several members, its optimizer, and an epoch as a compiled function."""
+def _compiled(p: int, sizes: tuple[int, ...], members: int, loss: Callable) -> tuple:
+    """Return the weights of several networks, an optimizer, and an epoch as a compiled function."""
     import keras
     import tensorflow as tf
 
-    network = keras.Sequential([keras.Input((sizes[0],))] + [
-        keras.layers.EinsumDense(  # b rows, e members, i inputs, o outputs
-            f"b{'' if layer == 0 else 'e'}i,eio->beo",
-            output_shape=(members, size), bias_axes="eo",
-            activation="relu" if layer < len(sizes) - 2 else None)
-        for layer, size in enumerate(sizes[1:])])  # fmt: skip
+    shapes = [shape for i, o in pairwise(sizes) for shape in ((members, i, o), (members, 1, o))]
+    weights = [tf.Variable(tf.zeros(shape)) for shape in shapes]
     optimizer = keras.optimizers.AdamW(LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    optimizer.build(network.trainable_variables)
+    optimizer.build(weights)
 
     def losses(tasks, configs, targets):
-        n_tasks, n_configs = tf.shape(tasks)[0], tf.shape(configs)[0]
-        rows = tf.concat([tf.repeat(tasks, n_configs, axis=0), tf.tile(configs, [n_tasks, 1])], 1)
-        rows = tf.ensure_shape(rows, [None, sizes[0]])
-        f = tf.transpose(network(rows), [1, 0, 2])  # (e, rows, outputs)
-        return loss(targets, tf.reshape(f, [members, n_tasks, -1]))
+        W, b, *rest = weights
+        # the first layer sees each task and each configuration once, not each pair of the two
+        h = (tasks @ W[:, :p])[:, :, None] + (configs @ W[:, p:] + b)[:, None]
+        h = tf.reshape(h, [members, -1, sizes[1]])
+        for W, b in zip(rest[::2], rest[1::2], strict=True):
+            h = tf.nn.relu(h) @ W + b
+        return loss(targets, tf.reshape(h, [members, tf.shape(tasks)[0], -1]))
 
     table = tf.TensorSpec([None, None])
 
@@ -209,9 +213,7 @@ def _compiled(sizes: tuple[int, ...], members: int, loss: Callable) -> tuple:
             with tf.GradientTape() as tape:
                 each = losses(x, configs, y) * tf.gather(seen, some, axis=1)
                 total = tf.reduce_sum(each) / tf.cast(tf.size(some), tf.float32)
-            optimizer.apply_gradients(zip(
-                tape.gradient(total, network.trainable_variables),
-                network.trainable_variables, strict=True))  # fmt: skip
+            optimizer.apply_gradients(zip(tape.gradient(total, weights), weights, strict=True))
         return tf.reduce_sum(losses(tasks, configs, targets) * (1 - seen), axis=1)
 
-    return network, optimizer, epoch
+    return weights, optimizer, epoch

@@ -279,18 +279,66 @@ def plot_races(
     return figure
 
 
+def plot_intervals(
+    panels: Mapping[str, Mapping[str, tuple[float, float, float]]],
+    title: str,
+    xlabel: str,
+    reference: float = 1.0,
+) -> Figure:
+    """Draw intervals as bars, a row each, such as ratios to the regret of another method.
+
+    Parameters
+    ----------
+    panels : dict of name to dict of row to (middle, low, high)
+        A panel each, the same rows in all, drawn from above.
+    title : str
+        What to see.
+    xlabel : str
+        What is measured, with its unit.
+    reference : float
+        Where there is no difference: a dotted line.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        All panels share their axes.
+    """
+    rows = len(next(iter(panels.values())))
+    figure, axes = plt.subplots(
+        1, len(panels), sharex=True, sharey=True, squeeze=False, figsize=(9, 1.3 + 0.3 * rows)
+    )
+    for ax, (name, found) in zip(axes[0], panels.items(), strict=True):
+        ax.axvline(reference, color="grey", linestyle=":")
+        for row, (middle, low, high) in found.items():
+            ax.plot([low, high], [row, row], "k|-")
+            ax.plot(middle, row, "kd")
+        ax.set(title=name, xlabel=xlabel)
+    axes[0, 0].margins(y=0.2)
+    axes[0, 0].invert_yaxis()
+    figure.suptitle(title)
+    return figure
+
+
 def plot_losses(
-    runs: Mapping[Any, Mapping[str, Sequence[float]]], what: str, ignorant: float
+    runs: Mapping[Any, Mapping[str, Sequence[float]]],
+    what: str,
+    ignorant: float,
+    ylabel: str = "loss (nats)",
+    unseen: str = "validation",
 ) -> Figure:
     """Draw training and validation loss by epoch, a panel a run.
 
     Parameters
     ----------
-    runs : dict of a hyperparameter's value to a Keras history (``loss`` and ``val_loss``, in nats)
+    runs : dict of a hyperparameter's value to a Keras history (``loss`` and ``val_loss``)
     what : str
         The hyperparameter's name, for the titles.
     ignorant : float
-        The loss, in nats, of a model that ignores its inputs: a dotted line.
+        The loss of a model that ignores its inputs: a dotted line.
+    ylabel : str
+        What the loss is, with its unit.
+    unseen : str
+        What the network was not trained on, for the legend.
 
     Returns
     -------
@@ -303,10 +351,10 @@ def plot_losses(
         epochs, validation = np.arange(1, len(losses["loss"]) + 1), losses["val_loss"]
         ax.axhline(ignorant, color="grey", linestyle=":", label="ignores the table")
         ax.plot(epochs, losses["loss"], "-", color="#000000", label="training")
-        ax.plot(epochs, validation, "--", color="#D55E00", label="validation")
+        ax.plot(epochs, validation, "--", color="#D55E00", label=unseen)
         ax.plot(epochs[np.argmin(validation)], min(validation), "o", color="#D55E00")
         ax.set(title=f"{what} {value:g}", xlabel="epoch", ylim=(0, 2 * ignorant))
-    axes[0, 0].set_ylabel("loss (nats)")
+    axes[0, 0].set_ylabel(ylabel)
     axes[0, 0].legend(frameon=False, fontsize="small")
     return figure
 

@@ -24,9 +24,11 @@ from metahpo_lite.evaluation import (
     mean_regret,
     nemenyi_difference,
     normalised_regret,
+    race,
     regret_curve,
     score_gap,
 )
+from metahpo_lite.search import RandomSearch
 
 SAME = settings(max_examples=50, deadline=None, derandomize=True)  # the same examples each time
 numbers = st.floats(-1e6, 1e6, allow_nan=False)
@@ -841,3 +843,33 @@ def test_importance_refuses(function, scores):
 def test_importance_refuses_no_configurations():
     with pytest.raises(ValueError, match=r"^scores: got .*accepted"):
         hyperparameter_importance(SPACE, [], [])
+
+
+# ------------------------------------------------------------------ a race
+
+
+def test_a_race_is_the_mean_of_searches():
+    """Random search in the race comes near its exact expectation; runs and tasks draw anew."""
+    experience = MetaDataset.load("svc")
+    few = experience.subset(list(experience.tasks.index[:12]))
+    found = race(lambda i, rng: RandomSearch(few.space, rng, few.configs), few, 10, n_runs=40)
+    assert found.shape == (12, 40, 10)
+    exact = [regret_curve(expected_incumbent(t.scores)[:10], t.best, t.worst)
+             for t in map(few.replay, few.tasks.index)]  # fmt: skip
+    assert np.allclose(found.mean(axis=(0, 1)), np.mean(exact, axis=0), rtol=0.1)
+    again = race(lambda i, rng: RandomSearch(few.space, rng, few.configs), few, 10)
+    assert np.array_equal(again[:, 0], found[:, 0])
+
+
+def test_a_race_keeps_the_last_regret_of_a_searcher_that_stops():
+    experience = MetaDataset.load("svc")
+    few = experience.subset(list(experience.tasks.index[:2]))
+    found = race(lambda i, rng: RandomSearch(few.space, rng, few.configs[i : i + 2]), few, 5)
+    assert np.array_equal(found[:, :, 1:2].repeat(4, axis=2), found[:, :, 1:])
+
+
+@pytest.mark.parametrize("kwargs", [{"n_trials": 0}, {"n_trials": 5, "n_runs": 0}])
+def test_a_race_needs_a_trial(kwargs):
+    experience = MetaDataset.load("svc")
+    with pytest.raises(ValueError, match="whole number of at least 1"):
+        race(lambda i, rng: None, experience, **kwargs)

@@ -293,6 +293,28 @@ def test_losses_of_one_run_and_of_two():
             assert list(lines["None"].get_xdata()) == [2]  # a dot at the lowest validation loss
 
 
+def test_losses_may_have_other_names():
+    run = {"loss": [1.0, 0.5], "val_loss": [1.1, 0.8]}
+    figure = plots.plot_losses({3: run}, "inputs:", 0.6, "squared error", "left out")
+    assert figure.axes[0].get_ylabel() == "squared error"
+    assert "left out" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+
+
+def test_intervals_stand_in_rows_from_above():
+    panels = {"one": {"a": (0.8, 0.6, 1.1), "b": (0.9, 0.8, 0.95)},
+              "two": {"a": (1.0, 0.9, 1.2), "b": (0.5, 0.4, 0.6)}}  # fmt: skip
+    figure = plots.plot_intervals(panels, "b is ahead", "ratio")
+    figure.canvas.draw()
+    for axes, (name, rows) in zip(figure.axes, panels.items(), strict=True):
+        assert (axes.get_title("left"), axes.get_xlabel()) == (name, "ratio")
+        reference, *lines = axes.get_lines()
+        assert list(reference.get_xdata()) == [1, 1]
+        drawn = [list(line.get_xdata()) for line in lines]
+        assert drawn == [x for m, low, high in rows.values() for x in ([low, high], [m])]
+    low, high = figure.axes[0].get_ylim()
+    assert low > high  # the first row above
+
+
 def test_the_text_of_a_lesson(shown):
     plots.say("**1** of 2")
     assert shown[0][0]["text/markdown"] == "**1** of 2"
