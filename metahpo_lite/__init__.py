@@ -56,6 +56,14 @@ _NAMES = {
         "load_model",
         "save_model",
     ],
+    "metric_based": [  # lessons 09, 10
+        "LearnedDistance",
+        "NearestTasks",
+        "TaskDistance",
+        "mean_of_neighbours",
+        "response_similarity",
+        "task_distances",
+    ],
     "warmstart": [],  # lesson 11
     "plots": ["show"],  # all lessons
 }

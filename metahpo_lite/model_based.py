@@ -36,7 +36,7 @@ from metahpo_lite.datasets import did_you_mean
 from metahpo_lite.hyperparameters import Categorical, levels_of
 from metahpo_lite.metadata import MetaDataset
 from metahpo_lite.networks import Ensemble, beside, like, listwise_loss, squared_loss
-from metahpo_lite.spaces import Config, SearchSpace, check_seed
+from metahpo_lite.spaces import Config, SearchSpace, check_one_of, check_seed
 from metahpo_lite.storage import write_file
 
 FOLDS = 3  # of the families: each model of an ensemble does without one
@@ -59,14 +59,16 @@ class TaskInputs:
     ----------
     table : DataFrame or None
         The meta-features of the training tasks, one row each; None if they are not described.
+    marks : bool
+        Whether to mark what is missing.
     """
 
-    def __init__(self, table: pd.DataFrame | None):
+    def __init__(self, table: pd.DataFrame | None, marks: bool = True):
         self.columns = [] if table is None else list(table.columns)
         self.used = [c for c in self.columns if len(table[c].dropna().unique()) > 1]
         self.pipeline = make_pipeline(
             QuantileTransformer(n_quantiles=1 if table is None else min(1000, len(table))),
-            SimpleImputer(strategy="constant", fill_value=0.5, add_indicator=True),
+            SimpleImputer(strategy="constant", fill_value=0.5, add_indicator=marks),
             VarianceThreshold(),
         )
         if self.used:
@@ -285,7 +287,7 @@ class ConfigPredictor:
     seed: int = 0
 
     def __post_init__(self):
-        _one_of("model", self.model, ("network", "tree", "forest"))
+        check_one_of("model", self.model, ("network", "tree", "forest"))
         check_seed(self.seed)
 
     def fit(self, experience: MetaDataset | Sequence[MetaDataset]) -> ConfigPredictor:
@@ -366,14 +368,14 @@ class ConfigPredictor:
         TypeError, ValueError
             If an argument is not of those that the predictor was trained for.
         """
-        _fitted(self, "inputs_")
+        check_fitted(self, "inputs_")
         learner = next(iter(self.spaces_)) if len(self.spaces_) == 1 and not learner else learner
-        _one_of("learner", learner, tuple(self.spaces_))
+        check_one_of("learner", learner, tuple(self.spaces_))
         given = dict(given or {})
         if set(given) != set(self.given):
             raise ValueError(f"given: got {list(given)}, accepted are values of {list(self.given)}")
         for name, value in given.items():
-            _one_of(f"given[{name!r}]", value, tuple(self.levels_[name]))
+            check_one_of(f"given[{name!r}]", value, tuple(self.levels_[name]))
         tasks = self.inputs_(meta_features)  # (n_tasks, p)
         x = np.hstack([tasks, np.tile(self._asked(learner, given), (len(tasks), 1))])
         f = self.model_.predict(x)
@@ -457,12 +459,8 @@ def _levels(spaces: Mapping[str, SearchSpace], name: str) -> list:
     return list(levels)
 
 
-def _one_of(argument: str, got: Any, accepted: tuple) -> None:
-    if got not in accepted:
-        raise ValueError(f"{argument}: got {got!r}, accepted is one of {accepted}")
-
-
-def _fitted(predictor: Any, attribute: str) -> None:
+def check_fitted(predictor: Any, attribute: str) -> None:
+    """Raise a RuntimeError if `predictor` lacks what `fit` gives it."""
     if not hasattr(predictor, attribute):
         raise RuntimeError(
             f"{type(predictor).__name__}: not fitted yet; call fit(experience) first"
@@ -500,9 +498,9 @@ class PerformancePredictor:
     seed: int = 0
 
     def __post_init__(self):
-        _one_of("model", self.model, ("trees", "network"))
+        check_one_of("model", self.model, ("trees", "network"))
         losses = ("ranks", "raw") if self.model == "trees" else ("ranks", "raw", "listwise")
-        _one_of("loss", self.loss, losses)
+        check_one_of("loss", self.loss, losses)
         check_seed(self.seed)
 
     def fit(self, experience: MetaDataset) -> PerformancePredictor:
@@ -586,7 +584,7 @@ class PerformancePredictor:
         TypeError, KeyError, ValueError
             If an argument is not of those that the predictor was trained for.
         """
-        _fitted(self, "process_")
+        check_fitted(self, "process_")
         mean, sd = self.unit_
         f = self._each(self.inputs_(meta_features), self.space_.encode(list(configs))).mean(axis=0)
         return mean + sd * (f if isinstance(meta_features, pd.DataFrame) else f[0])
@@ -612,7 +610,7 @@ class PerformancePredictor:
         function of points of shape (n, d)
             Returns the expected normal ranks, shape (n,), but for a constant.
         """
-        _fitted(self, "process_")
+        check_fitted(self, "process_")
         task = self.inputs_(meta_features)[:1]
         level = self._each(task, self.points_).mean()
         known: dict[bytes, float] = {}  # each point is predicted once
@@ -710,7 +708,7 @@ class MetaModelSearch:
     ):
         if predictor is None:
             predictor = PerformancePredictor(seed=int(rng.integers(2**32))).fit(experience)
-        _fitted(predictor, "process_")
+        check_fitted(predictor, "process_")
         for trained in (experience.space, predictor.space_):
             if trained != space:
                 raise ValueError(
@@ -774,7 +772,7 @@ def save_model(predictor: ConfigPredictor | PerformancePredictor, path: str | os
     """
     import skops.io
 
-    _fitted(predictor, "inputs_")
+    check_fitted(predictor, "inputs_")
     state = dict(vars(predictor))
     state.pop("blocks_", None)  # follow from the spaces
     spaces = state.pop("spaces_", None) or {"": state.pop("space_")}

@@ -174,7 +174,7 @@ class Ensemble:
         h = (tasks @ W[:, :p])[:, :, None] + (configs @ W[:, p:] + b)[:, None]
         h = h.reshape(len(h), -1, W.shape[2])
         for W, b in zip(rest[::2], rest[1::2], strict=True):
-            h = np.maximum(h, 0) @ W + b
+            h = np.maximum(h, 0, out=h) @ W + b
         return h.reshape(len(h), len(tasks), -1)
 
 

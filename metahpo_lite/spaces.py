@@ -43,6 +43,12 @@ def whole_number(
     return int(n)
 
 
+def check_one_of(argument: str, got: Any, accepted: tuple) -> None:
+    """Raise a ValueError that names the argument if `got` is not accepted."""
+    if got not in accepted:
+        raise ValueError(f"{argument}: got {got!r}, accepted is one of {accepted}")
+
+
 def check_seed(seed: Any) -> int:
     """Return the seed as an int, or raise a ValueError: scikit-learn takes 32 bits."""
     return whole_number("seed", seed, 0, 2**32 - 1)
