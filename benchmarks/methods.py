@@ -12,6 +12,7 @@ import pandas as pd
 from benchmarks import peers
 from metahpo_lite.bayes import BayesianSearch, Candidates
 from metahpo_lite.metadata import MetaDataset
+from metahpo_lite.metric_based import LearnedDistance, NearestTasks, TaskDistance
 from metahpo_lite.model_based import ConfigPredictor, MetaModelSearch, PerformancePredictor
 from metahpo_lite.search import RandomSearch, Searcher
 from metahpo_lite.spaces import Config, SearchSpace
@@ -104,6 +105,14 @@ def by_performance(s: Setting, **settings) -> Searcher:
     return MetaModelSearch(s.space, s.rng, s.experience, s.meta_features, s.pool, predictor)
 
 
+def by_distance(s: Setting, kind: type) -> Searcher:
+    """Try what does best on near tasks; without meta-features all are as near at first."""
+    distance = None if s.meta_features is None else fitted(s.experience, kind)
+    return NearestTasks(
+        s.space, s.rng, s.experience, s.meta_features, distance, pool=s.pool
+    )  # fmt: skip
+
+
 METHODS: dict[str, Callable[[Setting], Searcher]] = {
     "random": lambda s: RandomSearch(s.space, s.rng, s.pool),
     "random_2x": lambda s: RandomSearch(s.space, s.rng, s.pool),
@@ -117,6 +126,8 @@ METHODS: dict[str, Callable[[Setting], Searcher]] = {
     "config_predictor": by_config,
     "meta_model": by_performance,
     "meta_model_mse_raw": lambda s: by_performance(s, loss="raw"),
+    "nearest_tasks": lambda s: by_distance(s, TaskDistance),
+    "learned_distance": lambda s: by_distance(s, LearnedDistance),
     "syne_tune_zero_shot": lambda s: peers.SyneTuneZeroShot(s.rng, s.experience),
     "syne_tune_cts": lambda s: peers.SyneTuneCTS(s.space, s.rng, s.experience),
     "skopt_gp": lambda s: peers.SkoptGP(s.space, s.rng, s.pool),

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
+from scipy.stats import rankdata
 from sklearn.neighbors import KNeighborsRegressor
 
 from metahpo_lite.bayes import Candidates, squared_differences
@@ -27,6 +28,7 @@ METRICS = {"euclidean": "euclidean", "manhattan": "cityblock", "cosine": "cosine
 RANK = 8  # dimensions of a learned map
 RIDGE = 0.003  # on its weights
 NEAR = (5, 10, 30)  # how many neighbours may be tried before all are taken to be alike
+DOUBT = 0.3  # of the weight is the same for all tasks
 STEPS = 300  # of training, where the map is a network
 AGREEMENT = 2.0  # how fast trials of the new task outweigh the distance
 
@@ -240,7 +242,7 @@ def fit_map(
         A weight for each meta-feature; a matrix of shape (p, `RANK`); or a Keras network with a
         hidden layer of 32 units and `RANK` outputs.
     objective : function of (D, S)
-        As `printed` or `similarity`. A ridge is added, but for "printed", which needs no help.
+        As `printed` or `similarity`. A ridge is added where the objective decides the scale.
     rng : numpy.random.Generator
         Draws the first weights.
 
@@ -251,7 +253,7 @@ def fit_map(
     """
     if kind == "network":
         return _fit_network(X, S, objective, rng)
-    p, ridge = X.shape[1], 0.0 if objective is printed else RIDGE
+    p, ridge = X.shape[1], RIDGE if objective in (contrastive, similarity) else 0.0
     shape = (p,) if kind == "diagonal" else (p, RANK)
 
     def placed(theta, X):
@@ -385,6 +387,8 @@ class LearnedDistance:
 def neighbour_weights(distances: np.ndarray, k: int | None) -> np.ndarray:
     """Say how much each training task counts: exp(-(d / d_k)^2), d_k that of the k-th nearest.
 
+    A part of the weight, `DOUBT`, is shared by all: trials can bring back who is far.
+
     Parameters
     ----------
     distances : array of shape (n_tasks, n_training_tasks)
@@ -403,7 +407,7 @@ def neighbour_weights(distances: np.ndarray, k: int | None) -> np.ndarray:
     width = np.sort(distances, axis=1)[:, k - 1 : k]
     ratio = np.divide(distances, width, out=np.where(distances > 0, np.inf, 0.0), where=width > 0)
     weights = np.exp(-(ratio**2))
-    return weights / weights.sum(axis=1, keepdims=True)
+    return DOUBT / n + (1 - DOUBT) * weights / weights.sum(axis=1, keepdims=True)
 
 
 def expected_regrets(weights: np.ndarray, regrets: np.ndarray, best: np.ndarray) -> np.ndarray:
@@ -566,8 +570,8 @@ class NearestTasks:
         if now is None:  # the experience does not know it: the nearest stands for it
             gaps = squared_differences(point[None], self.points, self.space.categorical)
             now = int(gaps.sum(axis=(0, 1)).argmin())
-        scores = np.nan_to_num(self.candidates.scores, nan=-np.inf)
-        here = np.sign(np.nan_to_num(scores[:-1] - scores[-1]))  # two failures are equal
+        ranks = rankdata(np.nan_to_num(self.candidates.scores, nan=-np.inf))
+        here = np.sign(ranks[:-1] - ranks[-1])  # two failures are equal
         there = np.sign(self.regrets[:, [now]] - self.regrets[:, self.tried])
         self.agreement += there @ here
         self.tried.append(now)

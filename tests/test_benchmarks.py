@@ -23,7 +23,7 @@ from metahpo_lite.storage import config_key
 
 ROOT = Path(__file__).parents[1]
 QUICK = ["random", "random_2x", "grid", "default", "portfolio", "gp_bo", "portfolio_gp_bo"]
-META = ["meta_model", "meta_model_mse_raw"]
+META = ["meta_model", "meta_model_mse_raw", "nearest_tasks", "learned_distance"]
 PEERS = {
     "optuna_tpe": "optuna",
     "portfolio_tpe": "optuna",
