@@ -21,6 +21,17 @@ from metahpo_lite.evaluation import (
 )
 
 AT = (1, 2, 5, 10, 25, 50)
+# Pairs of a method and what it should be better than, where both were run
+PAIRS = [
+    ("meta_model", "random_2x"),
+    ("meta_model", "default"),
+    ("meta_model", "portfolio"),
+    ("meta_model", "meta_model_mse_raw"),
+    ("nearest_tasks", "portfolio"),
+    ("learned_distance", "portfolio"),
+    ("learned_distance", "nearest_tasks"),
+    ("learned_distance", "portfolio_gp_bo"),
+]
 SUMMARY = [
     "folder", "method", "tasks", "auc", "auc_low", "auc_high",
     *(f"regret_{t}" for t in AT), "rank_10", "rank_50", "suggest_ms",
@@ -79,12 +90,12 @@ class Figures:
             for key, rows in means.items()
         }
 
-    def auc(self, folder: str, method: str) -> pd.Series:
-        """Return the mean regret over the first 50 trials (all, if there are fewer), by task."""
+    def auc(self, folder: str, method: str, n: int = 50) -> pd.Series:
+        """Return the mean regret over the first n trials (all, if there are fewer), by task."""
         table = self.by_task[folder, method]
         if table.empty:
             return pd.Series(dtype=float)
-        return pd.Series(mean_regret(table.to_numpy(), self.n_auc), table.index)
+        return pd.Series(mean_regret(table.to_numpy(), min(n, self.n_auc)), table.index)
 
     def ranks(self, folder: str, trial: int) -> dict[str, float]:
         """Return the mean rank of each method at a trial; one that failed on a task is last."""
@@ -109,9 +120,11 @@ class Figures:
         n = len(means)
         return ranks, n, friedman(means).f_p_value, nemenyi_difference(len(ranks), n)
 
-    def pair(self, folder: str, a: str, b: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    def pair(
+        self, folder: str, a: str, b: str, n: int = 50
+    ) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Return the AUC of two methods on the tasks where neither failed, and the families."""
-        both = pd.concat([self.auc(folder, a), self.auc(folder, b)], axis=1).dropna()
+        both = pd.concat([self.auc(folder, a, n), self.auc(folder, b, n)], axis=1).dropna()
         families = [self.families[folder, task] for task in both.index]
         return both.iloc[:, 0].to_numpy(), both.iloc[:, 1].to_numpy(), families
 
@@ -171,6 +184,7 @@ def markdown(figures: Figures, table: pd.DataFrame, folders: Sequence[Folder], n
         parts += _folder_part(figures, table[table["folder"] == folder.name], folder, n_seeds)
     if len(figures.methods) > 1:
         parts += _together_part(figures)
+        parts += _pairs_part(figures)
         parts += _gap_part(figures)
     return "\n\n".join(parts) + "\n"
 
@@ -283,6 +297,32 @@ def _together_part(figures: Figures) -> list[str]:
             _table(header, rows),
         ]
     return parts
+
+
+def _pairs_part(figures: Figures) -> list[str]:
+    """Compare pairs of methods on each folder: over the first ten trials, and over all."""
+    rows = []
+    for ours, theirs in PAIRS:
+        if not {ours, theirs} <= set(figures.methods):
+            continue
+        for n in (10, figures.n_auc):
+            row = [f"{ours} / {theirs}, {n}"]
+            for folder in figures.folders:
+                a, b, families = figures.pair(folder, ours, theirs, n)
+                if len(set(families)) < 2:
+                    row.append("-")
+                    continue
+                c = compare(a, b, families, np.random.default_rng(0))
+                row.append(f"{_number(c.ratio, 2)} ({_interval(c.low, c.high, 2)})")
+            rows.append(row)
+    if not rows:
+        return []
+    return [
+        "## Pairs",
+        "The mean regret of one method over the first so many trials, divided by that of another "
+        "on the same tasks, with the 95 % interval over families.",
+        _table(["pair, trials", *figures.folders], rows),
+    ]
 
 
 def _gap_part(figures: Figures) -> list[str]:

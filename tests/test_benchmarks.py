@@ -518,8 +518,8 @@ def test_names_and_packages_are_in_the_extra():
         assert f'"{package.get(needed, needed)}>=' in bench
     issue = ["random", "random_2x", "grid", "default", "gp_bo", "portfolio", "portfolio_gp_bo",
              "portfolio_tpe", "optuna_tpe", "config_predictor", "meta_model",
-             "meta_model_mse_raw", "syne_tune_zero_shot", "syne_tune_cts",
-             "skopt_gp"]  # fmt: skip
+             "meta_model_mse_raw", "nearest_tasks", "learned_distance",
+             "syne_tune_zero_shot", "syne_tune_cts", "skopt_gp"]  # fmt: skip
     assert list(METHODS) == issue
     readme = (ROOT / "benchmarks" / "README.md").read_text()
     assert all(f"`{name}`" in readme for name in issue)
