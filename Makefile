@@ -58,7 +58,7 @@ data: tables  ## collect the shipped experience again (hours; goes on where it w
 	$(BIN)/python -c '$(GRID)'
 bench: .venv/done  ## compare with searchers of other libraries, and write benchmarks/results.md (hours)
 	$(INSTALL) --constraint requirements.txt --requirement pyproject.toml --extra bench
-	$(BIN)/python -m benchmarks $(BENCH_FOLDERS) --without skopt_gp $(BENCH) --results benchmarks/results.md
+	$(BIN)/python -m benchmarks $(BENCH_FOLDERS) --without skopt_gp $(BENCH) --cells benchmarks/cells.tar.xz --results benchmarks/results.md
 	$(if $(EXTERNAL),$(BIN)/python -m benchmarks $(EXTERNAL) --methods $(COLD) $(BENCH) --results benchmarks/results_cold.md)
 
 # The file `done` holds the folder that the environment was made in: it breaks when moved

@@ -12,7 +12,13 @@ import pyarrow as pa
 
 from benchmarks.methods import METHODS
 from benchmarks.report import Figures, curves, markdown, summary
-from benchmarks.runner import check_methods, not_installed, run_benchmark
+from benchmarks.runner import (
+    check_methods,
+    not_installed,
+    pack_cells,
+    run_benchmark,
+    unpack_cells,
+)
 from metahpo_lite.__main__ import exit_code
 from metahpo_lite.storage import write_file
 
@@ -44,6 +50,11 @@ def parser() -> argparse.ArgumentParser:
     add("--seeds", type=_whole, default=5, metavar="N", help="searches per task (%(default)s)")
     add("--tasks", type=_whole, metavar="N", help="only so many tasks of each folder")
     add("--jobs", type=_whole, default=2, metavar="N", help="cells at once (%(default)s)")
+    add(
+        "--cells",
+        metavar="FILE",
+        help="finished cells in one file: read if DIR has none, written anew at the end",
+    )
     add("--results", metavar="FILE", help="write the tables, with versions and date, here too")
     return top
 
@@ -67,9 +78,13 @@ def run(args: argparse.Namespace) -> None:
                   "(pip install metahpo_lite[bench])", file=sys.stderr)  # fmt: skip
     else:
         methods = [name.strip() for name in args.methods.split(",")]
+    if args.cells:
+        unpack_cells(args.cells, args.out)
     folders, cells = run_benchmark(
         args.folders, args.out, methods, args.trials, args.seeds, args.tasks, args.jobs
     )
+    if args.cells:
+        pack_cells(args.out, args.cells)
     figures = Figures(cells, args.trials)
     table, out = summary(figures), Path(args.out)
     write_file(out / "summary.csv", table.to_csv(index=False))

@@ -5,9 +5,12 @@ A cell is one method on one task, with all seeds: a JSON file under ``DIR/cells`
 
 from __future__ import annotations
 
+import io
 import json
+import lzma
 import math
 import os
+import tarfile
 import time
 import zlib
 from collections.abc import Callable, Sequence
@@ -168,6 +171,40 @@ def _read_cell(path: Path) -> Cell | None:
         return None
     except (ValueError, TypeError):
         raise ValueError(f"{path}: not a cell; delete it, and it is run again") from None
+
+
+def unpack_cells(file: str | os.PathLike, out: str | os.PathLike) -> None:
+    """Take finished cells from a file, unless `out` has some of its own.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, or holds what is no cell.
+    """
+    file, out = Path(file), Path(out)
+    if not file.exists() or (out / "cells").exists():
+        return
+    try:
+        with tarfile.open(file, "r:xz") as archive:
+            members = archive.getmembers()
+            strange = [m.name for m in members if not (m.isfile() and m.name.startswith("cells/"))]
+            if strange:
+                raise ValueError(f"holds {strange[0]!r}")
+            archive.extractall(out, members, filter="data")
+    except (tarfile.TarError, EOFError, OSError, ValueError, lzma.LZMAError) as error:
+        raise ValueError(f"--cells: {file}: not a file of cells ({error})") from None
+
+
+def pack_cells(out: str | os.PathLike, file: str | os.PathLike) -> None:
+    """Write all finished cells to one file, the same bytes for the same cells."""
+    out, content = Path(out), io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:xz") as archive:
+        for path in sorted((out / "cells").rglob("*.json")):
+            data = path.read_bytes()
+            member = tarfile.TarInfo(path.relative_to(out).as_posix())
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    write_file(Path(file), content.getvalue())
 
 
 # ---------------------------------------------------------------------- one cell

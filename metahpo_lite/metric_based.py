@@ -136,6 +136,11 @@ def _described(experience: MetaDataset) -> None:
 def response_similarity(experience: MetaDataset) -> np.ndarray:
     """Compare how tasks respond: the correlation of their normal ranks over all configurations.
 
+    Parameters
+    ----------
+    experience : MetaDataset
+        With a table of shared configurations.
+
     Returns
     -------
     numpy.ndarray of shape (n_tasks, n_tasks)
@@ -467,6 +472,11 @@ def mean_of_neighbours(
         A cosine distance is taken between points at length 1.
     k : int
         From 1 to the number of tasks.
+
+    Returns
+    -------
+    dict
+        A valid configuration.
 
     Raises
     ------

@@ -1,8 +1,10 @@
 """The benchmark judges: what it says of a method must be true, and nothing may be lost."""
 
+import json
 import os
 import subprocess
 import sys
+import tarfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +18,7 @@ from benchmarks.__main__ import main, write_results
 from benchmarks.folders import predict_sources, read_folder
 from benchmarks.methods import METHODS, Setting, best_mean_rank, grid_of_pool
 from benchmarks.report import SUMMARY, Figures, curves, geometric_ratio, summary
-from benchmarks.runner import run_benchmark
+from benchmarks.runner import run_benchmark, run_cell, unpack_cells
 from metahpo_lite import Categorical, Float, MetaDataset, SearchSpace
 from metahpo_lite.evaluation import expected_incumbent, normalised_regret
 from metahpo_lite.storage import config_key
@@ -524,3 +526,45 @@ def test_names_and_packages_are_in_the_extra():
     readme = (ROOT / "benchmarks" / "README.md").read_text()
     assert all(f"`{name}`" in readme for name in issue)
     assert find_spec("optuna")  # the course has it
+
+
+# ------------------------------------------------------------------ cells in one file
+
+CELLS = ROOT / "benchmarks" / "cells.tar.xz"
+
+
+def test_cells_in_a_file_are_not_run_again(shared, tmp_path, monkeypatch):
+    run = [str(shared), "--methods", "random,portfolio", "--trials", "5", "--seeds", "1",
+           "--jobs", "1", "--cells", str(tmp_path / "cells.tar.xz")]  # fmt: skip
+    assert main([*run, "--out", str(tmp_path / "1")]) == 0
+    first = (tmp_path / "cells.tar.xz").read_bytes()
+    monkeypatch.setitem(METHODS, "random", None)  # would fail
+    assert main([*run, "--out", str(tmp_path / "2")]) == 0
+    assert (tmp_path / "cells.tar.xz").read_bytes() == first
+    summaries = [(tmp_path / n / "summary.csv").read_text() for n in "12"]
+    assert summaries[0] == summaries[1]
+
+
+def test_a_file_that_holds_no_cells(shared, tmp_path, capsys):
+    run = [str(shared), "--methods", "random", "--trials", "5", "--out", str(tmp_path / "out")]
+    (tmp_path / "text").write_text("no archive")
+    assert main([*run, "--cells", str(tmp_path / "text")]) == 1
+    assert "not a file of cells" in capsys.readouterr().err
+    with tarfile.open(tmp_path / "astray.tar.xz", "w:xz") as archive:
+        archive.add(tmp_path / "text", "../text")
+    assert main([*run, "--cells", str(tmp_path / "astray.tar.xz")]) == 1
+    assert "holds '../text'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", ["random", "default", "portfolio", "nearest_tasks"])
+def test_the_results_are_those_of_this_code(method, tmp_path):
+    """A cell of the file that results.md is made of, run anew."""
+    unpack_cells(CELLS, tmp_path)
+    folder = "svc"
+    (kept,) = (tmp_path / "cells" / "50-trials-5-seeds").glob(f"{folder}-*/{method}")
+    path = sorted(kept.glob("*.json"))[60]
+    before = json.loads(path.read_text())
+    _, now = run_cell(ROOT / "data" / folder, tmp_path / "cache", before["task"], method, 50, 5,
+                      tmp_path / "now.json")  # fmt: skip
+    assert kept.parent.name.endswith(read_folder(ROOT / "data" / folder).fingerprint)
+    assert np.allclose(now.regrets, before["regrets"])
