@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
-from scipy.special import erfcx
+from scipy.special import erfcx, ndtr
 from scipy.stats import norm, qmc
 
 from metahpo_lite.spaces import Config, SearchSpace, whole_number
@@ -55,12 +55,12 @@ def matern52(differences: np.ndarray, scales: np.ndarray) -> np.ndarray:
     ----------
     differences : array of shape (d, n, m)
         As from `squared_differences`.
-    scales : array of shape (d,)
+    scales : array of shape (d,), or (g, d) for g sets of them
         The length scales: how far one has to go until the function is another.
 
     Returns
     -------
-    numpy.ndarray of shape (n, m), in (0, 1]
+    numpy.ndarray of shape (n, m), or (g, n, m), in (0, 1]
     """
     a = np.sqrt(5 * np.tensordot(scales**-2.0, differences, 1))  # (n, m)
     return (1 + a + a**2 / 3) * np.exp(-a)
@@ -264,7 +264,7 @@ def expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.n
         point: `log_expected_improvement` still tells such candidates apart.
     """
     z = (mean - best) / std
-    return (mean - best) * norm.cdf(z) + std * norm.pdf(z)
+    return (mean - best) * ndtr(z) + std * (np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi))
 
 
 def log_expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.ndarray:
@@ -356,6 +356,11 @@ class Candidates:
         self.points = np.vstack([self.points, self.space.encode(config)])
         self.scores = np.append(self.scores, float(score))
 
+    @property
+    def left(self) -> list[int]:
+        """The numbers of what is left of the pool."""
+        return [i for i, key in enumerate(self.pool_keys) if key not in self.known]
+
     def best(self, value: Callable[[np.ndarray], np.ndarray], near: Sequence = ()) -> Config:
         """Return the candidate with the largest value, never again; StopIteration if none is left.
 
@@ -387,8 +392,7 @@ class Candidates:
 
     def _best(self, value: Callable[[np.ndarray], np.ndarray], near: np.ndarray) -> Config:
         if self.pool is not None:
-            left = [i for i, key in enumerate(self.pool_keys) if key not in self.known]
-            if not left:
+            if not (left := self.left):
                 raise StopIteration
             return self.pool[left[int(value(self.pool_points[left]).argmax())]]
         sample = self.rng.random((self.N_SAMPLES, len(self.space)))

@@ -16,6 +16,7 @@ from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
 from scipy.stats import rankdata
 from sklearn.neighbors import KNeighborsRegressor
+from threadpoolctl import threadpool_limits
 
 from metahpo_lite.bayes import Candidates, squared_differences
 from metahpo_lite.metadata import MetaDataset
@@ -58,6 +59,7 @@ def task_distances(A: np.ndarray, B: np.ndarray, metric: str = "euclidean") -> n
         If the metric is unknown, or a number is NaN or infinite.
     """
     check_one_of("metric", metric, tuple(METRICS))
+    A, B = np.asarray(A, dtype=float), np.asarray(B, dtype=float)
     if not (np.isfinite(A).all() and np.isfinite(B).all()):
         raise ValueError("A, B: got NaN or infinity, accepted are finite numbers")
     distances = cdist(A, B, METRICS[metric])
@@ -232,6 +234,7 @@ def pull(Z: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     return 2 * (both.sum(axis=1)[:, None] * Z - both @ Z)
 
 
+@threadpool_limits.wrap(limits=1)  # of small matrices, threads cost more than they save
 def fit_map(
     X: np.ndarray, S: np.ndarray, kind: str, objective: Callable, rng: np.random.Generator
 ) -> Callable[[np.ndarray], np.ndarray]:
@@ -488,7 +491,51 @@ def mean_of_neighbours(
     metric = METRICS[getattr(distance, "metric", "euclidean")]
     best = experience.points[experience.regrets.to_numpy().argmin(axis=1)]
     near = KNeighborsRegressor(n_neighbors=k, metric=metric).fit(points, best)
-    return experience.space.decode(near.predict(new))[0]
+    with threadpool_limits(1):  # of one row, threads cost more than they save
+        return experience.space.decode(near.predict(new))[0]
+
+
+def first_weights(
+    space: SearchSpace,
+    rng: np.random.Generator,
+    experience: MetaDataset,
+    meta_features: pd.Series | None,
+    distance: TaskDistance | LearnedDistance | None = None,
+    k: int | None = None,
+) -> np.ndarray:
+    """Say how much each task counts before the first trial: see `neighbour_weights`.
+
+    Parameters
+    ----------
+    space, rng, experience, meta_features, distance, k
+        As for `NearestTasks`.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_tasks,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `NearestTasks` does.
+    """
+    if experience.space != space:
+        raise ValueError(
+            f"space: got {space.names}, accepted is the space of the experience: "
+            f"{experience.space.names}, with the same bounds and choices"
+        )
+    n_tasks = len(experience.tasks)
+    if k is not None:
+        whole_number("k", k, 1, n_tasks)
+    if distance is None and experience.meta_features is not None:
+        distance = LearnedDistance(seed=int(rng.integers(2**32))).fit(experience)
+    far = np.zeros((1, n_tasks)) if distance is None else distance(meta_features)
+    if far.shape != (1, n_tasks):
+        raise ValueError(
+            f"distance: got one of {far.shape[0]} task(s) to {far.shape[1]}, accepted is one "
+            f"of the new task to the {n_tasks} of the experience, which it was fitted to"
+        )
+    return neighbour_weights(far, getattr(distance, "k_", None) if k is None else k)[0]
 
 
 class NearestTasks:
@@ -541,28 +588,12 @@ class NearestTasks:
         k: int | None = None,
         pool: Sequence[Config] | None = None,
     ):
-        if experience.space != space:
-            raise ValueError(
-                f"space: got {space.names}, accepted is the space of the experience: "
-                f"{experience.space.names}, with the same bounds and choices"
-            )
-        n_tasks = len(experience.tasks)
-        if k is not None:
-            whole_number("k", k, 1, n_tasks)
-        if distance is None and experience.meta_features is not None:
-            distance = LearnedDistance(seed=int(rng.integers(2**32))).fit(experience)
-        far = np.zeros((1, n_tasks)) if distance is None else distance(meta_features)
-        if far.shape != (1, n_tasks):
-            raise ValueError(
-                f"distance: got one of {far.shape[0]} task(s) to {far.shape[1]}, accepted is one "
-                f"of the new task to the {n_tasks} of the experience, which it was fitted to"
-            )
-        k = getattr(distance, "k_", None) if k is None else k
-        self.near = self.weights = neighbour_weights(far, k)[0]
+        self.near = first_weights(space, rng, experience, meta_features, distance, k)
+        self.weights = self.near
         self.space, self.candidates = space, Candidates(space, rng, pool)
         self.regrets, self.points = experience.regrets.to_numpy(), experience.points
         self.number = {config_key(config): i for i, config in enumerate(experience.configs)}
-        self.agreement = np.zeros(n_tasks)  # pairs ranked alike minus pairs ranked otherwise
+        self.agreement = np.zeros(len(self.near))  # pairs ranked alike minus pairs ranked otherwise
         self.tried: list[int] = []  # their numbers in the experience
 
     def suggest(self) -> Config:

@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import log_softmax, softmax
-from scipy.stats import norm
+from scipy.stats import norm, spearmanr
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import RepeatedKFold
 
@@ -22,19 +23,27 @@ from metahpo_lite import (
     GaussianProcess,
     LiveTask,
     MetaDataset,
+    NearestTasks,
     RandomSearch,
     SearchSpace,
+    TaskDistance,
     collect_experience,
     draw_configs,
     expected_improvement,
     hyperparameter_importance,
     meta_features,
     posterior,
+    race,
+    response_similarity,
     run,
+    task_distances,
 )
 from metahpo_lite.bayes import matern52, squared_differences
+from metahpo_lite.metafeatures import GROUPS
+from metahpo_lite.metric_based import AGREEMENT, OBJECTIVES, first_trials, neighbour_weights
 from metahpo_lite.model_based import configuration_loss
 from metahpo_lite.networks import listwise_loss
+from metahpo_lite.warmstart import Portfolio
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("[0-9A]*.ipynb"))
 
@@ -208,11 +217,112 @@ def test_lesson_08_what_it_says_of_the_benchmarks():
     assert "meta_model" in methods[3:]
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan", "cosine"])
+def test_lesson_09_distances(metric):
+    """Those of the library; cosine does not see how far out a task is."""
+    mine, rng = function("09", metric, np=np), np.random.default_rng(0)
+    A, B = rng.normal(size=(4, 6)), rng.normal(size=(3, 6))
+    by_hand = [[mine(a, b) for b in B] for a in A]
+    np.testing.assert_allclose(by_hand, task_distances(A, B, metric))
+    assert (mine(A[0], 2 * A[0]) == pytest.approx(0)) == (metric == "cosine")
+
+
+def test_lesson_09_tau():
+    """That by which the library's searcher changes its weights, ties included."""
+    tau, experience = function("09", "tau", np=np), MetaDataset.load("svc")
+    y, known = np.array([3.0, 1, 2]), np.array([[3.0, 2, 1], [6, 2, 4], [0, 0, 0]])
+    np.testing.assert_allclose(tau(y, known), [1 / 3, 1, 0])
+    task, rest = experience.tasks.index[0], experience.without(experience.families.iloc[:1])
+    distance, pool = TaskDistance().fit(rest), experience.configs
+    described = experience.meta_features.loc[task]
+    searcher = NearestTasks(
+        experience.space, np.random.default_rng(0), rest, described, distance, pool=pool
+    )
+    run(searcher, experience.replay(task), 6)
+    scores = experience.scores.loc[task].to_numpy()[searcher.tried]
+    weights = searcher.near * np.exp(
+        AGREEMENT * 6**0.5 * tau(scores, -rest.regrets.to_numpy()[:, searcher.tried])
+    )
+    np.testing.assert_allclose(searcher.weights, weights / weights.sum())
+
+
+def test_lesson_09_groups():
+    """It splits the columns of meta-features where the library's groups end."""
+    names = list(MetaDataset.load("svc").meta_features)
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 3)), columns=list("abc"))
+    parts = np.split(np.array(names), (8, 17, 25))
+    for group, part in zip(GROUPS, parts, strict=True):
+        assert list(meta_features(table, [0, 1] * 15, groups=group).index) == list(part)
+    assert any("(8, 17, 25)" in source for source in cells("09"))
+
+
+def test_lesson_09_nearness_of_all_is_the_portfolio():
+    """With all tasks alike its list has the regrets of the greedy portfolio."""
+    e = MetaDataset.load("svc")
+    rest = {e.name: [e.without(list(e.families[k::5])) for k in range(5)]}
+    names = {"np": np, "replace": replace, "rest": rest, "TaskDistance": TaskDistance}
+    names |= {"first_trials": first_trials, "neighbour_weights": neighbour_weights}
+    listed = function("09", "listed", **names)
+    curves = race(lambda i, _: Portfolio(rest[e.name][i % 5], 4), e, 4)
+    np.testing.assert_allclose(listed(e, None, 4), curves.mean(axis=(1, 2)), atol=1e-12)
+
+
+def test_lesson_09_relatives():
+    """Made relatives keep what describes a task; the noise has the size that the lesson says."""
+    names = {"np": np, "default_rng": np.random.default_rng, "replace": replace}
+    collected_again, e = function("09", "collected_again", **names), MetaDataset.load("svc")
+    again = collected_again(e)
+    pd.testing.assert_frame_equal(again.meta_features, e.meta_features)
+    noisy = e.trials["std"] > 1e-6
+    luck = (again.trials["score"] - e.trials["score"])[noisy] / e.trials["std"][noisy]
+    assert luck.std() == pytest.approx((2 / 3) ** 0.5, rel=0.05)
+
+
 def test_lesson_04_best_default():
     best_default, experience = function("04", "best_default"), MetaDataset.load("svc")
     for family in experience.families[::40]:
         number = best_default(experience.regrets, experience.families, family)
         assert experience.configs[number] == experience.without(family).best_default()
+
+
+@pytest.mark.parametrize("name", ["printed", "constrained", "contrastive", "similarity"])
+def test_lesson_10_objectives(name):
+    """Those of the library, value and derivative."""
+    names = {"np": np, "pairs": function("10", "pairs", np=np)}
+    names["printed"] = function("10", "printed", **names)
+    rng = np.random.default_rng(0)
+    Z, S = rng.normal(size=(9, 3)), np.corrcoef(rng.normal(size=(9, 20)))
+    D = ((Z[:, None] - Z) ** 2).sum(axis=-1) / 6  # some pairs nearer than 1
+    mine, library = function("10", name, **names)(D, S), OBJECTIVES[name](D, S)
+    assert mine[0] == pytest.approx(library[0])
+    np.testing.assert_allclose(mine[1], library[1], atol=1e-12)
+
+
+def test_lesson_10_descent():
+    """A step against the gradient by theta, which is that of finite differences."""
+    rng = np.random.default_rng(0)
+    x, S = rng.normal(size=(9, 30)), np.corrcoef(rng.normal(size=(9, 20)))
+    G, start = (x[:, None] - x) ** 2, np.full(30, 30**-0.5)
+    descend = function("10", "descend", np=np, G=G, S=S)
+    (theta, past), similarity = descend(OBJECTIVES["similarity"], 1, 1e-3), OBJECTIVES["similarity"]
+    up = [similarity(G @ (start + step) ** 2, S)[0] for step in 1e-6 * np.eye(30)]
+    np.testing.assert_allclose((start - theta) / 1e-3, (up - past[0, 0]) / 1e-6, atol=1e-4)
+
+
+def test_lesson_10_judge():
+    """Rank correlations of nearness and likeness with the tasks of the other folds alone."""
+    names = {"np": np, "DataFrame": pd.DataFrame, "concat": pd.concat}
+    judge = function("10", "judge", response_similarity=response_similarity, **names)
+    e = MetaDataset.load("svc")
+    e = e.subset(e.tasks.index[:40])
+    S, found = response_similarity(e), judge(e, {"given": TaskDistance()})
+    known = e.without(list(e.families[2::5]))
+    near, at = -TaskDistance().fit(known)(e.meta_features.iloc[7])[0], np.arange(40) % 5 != 2
+    typical = S[at][:, at].mean(axis=0)
+    row = found.loc[e.tasks.index[7]]
+    for way, part, a in (("given", 0, near), ("given", 1, near), ("typical", 0, typical)):
+        assert row[way, part] == pytest.approx(spearmanr(a, S[7, at] - part * typical)[0])
+    assert judge(e, {"given": TaskDistance()}, 10).shape == (40, 4)
 
 
 IMPORTED = sorted(

@@ -415,3 +415,8 @@ def test_experience_without_meta_features_has_no_distance():
 def test_one_task_is_at_distance_zero():
     distance = TaskDistance().fit(made(1))
     assert distance(NEW).tolist() == [[0.0]]
+
+
+def test_distances_of_tables():
+    A = pd.DataFrame({"a": [0.0, 3.0], "b": [0.0, 4.0]})
+    assert np.allclose(task_distances(A, A), [[0, 5], [5, 0]])
