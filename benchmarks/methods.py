@@ -16,7 +16,13 @@ from metahpo_lite.metric_based import LearnedDistance, NearestTasks, TaskDistanc
 from metahpo_lite.model_based import ConfigPredictor, MetaModelSearch, PerformancePredictor
 from metahpo_lite.search import RandomSearch, Searcher
 from metahpo_lite.spaces import Config, SearchSpace
-from metahpo_lite.warmstart import Portfolio, greedy_portfolio, warm_start
+from metahpo_lite.warmstart import (
+    Portfolio,
+    RankWeighted,
+    WarmStart,
+    greedy_portfolio,
+    warm_start,
+)
 
 WARM = 5  # configurations of the portfolio before another searcher goes on
 
@@ -113,6 +119,12 @@ def by_distance(s: Setting, kind: type) -> Searcher:
     )  # fmt: skip
 
 
+def by_experience(s: Setting, meta_features: pd.Series | None) -> Searcher:
+    """Optimize with the experience as the prior."""
+    distance = None if meta_features is None else fitted(s.experience, LearnedDistance)
+    return WarmStart(s.space, s.rng, s.experience, meta_features, s.pool, distance)
+
+
 METHODS: dict[str, Callable[[Setting], Searcher]] = {
     "random": lambda s: RandomSearch(s.space, s.rng, s.pool),
     "random_2x": lambda s: RandomSearch(s.space, s.rng, s.pool),
@@ -128,6 +140,9 @@ METHODS: dict[str, Callable[[Setting], Searcher]] = {
     "meta_model_mse_raw": lambda s: by_performance(s, loss="raw"),
     "nearest_tasks": lambda s: by_distance(s, TaskDistance),
     "learned_distance": lambda s: by_distance(s, LearnedDistance),
+    "rank_weighted": lambda s: RankWeighted(s.space, s.rng, s.experience, s.pool),
+    "warm_start": lambda s: by_experience(s, s.meta_features),
+    "warm_start_no_meta": lambda s: by_experience(s, None),
     "syne_tune_zero_shot": lambda s: peers.SyneTuneZeroShot(s.rng, s.experience),
     "syne_tune_cts": lambda s: peers.SyneTuneCTS(s.space, s.rng, s.experience),
     "skopt_gp": lambda s: peers.SkoptGP(s.space, s.rng, s.pool),

@@ -31,6 +31,11 @@ PAIRS = [
     ("learned_distance", "portfolio"),
     ("learned_distance", "nearest_tasks"),
     ("learned_distance", "portfolio_gp_bo"),
+    ("warm_start", "portfolio_gp_bo"),
+    ("warm_start", "portfolio_tpe"),
+    ("warm_start", "syne_tune_zero_shot"),
+    ("warm_start", "warm_start_no_meta"),
+    ("warm_start", "learned_distance"),
 ]
 SUMMARY = [
     "folder", "method", "tasks", "auc", "auc_low", "auc_high",

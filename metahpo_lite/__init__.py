@@ -64,7 +64,13 @@ _NAMES = {
         "response_similarity",
         "task_distances",
     ],
-    "warmstart": [],  # lesson 11
+    "warmstart": [  # lesson 11
+        "Portfolio",
+        "RankWeighted",
+        "WarmStart",
+        "greedy_portfolio",
+        "warm_start",
+    ],
     "plots": ["show"],  # all lessons
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}

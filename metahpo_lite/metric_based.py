@@ -529,6 +529,8 @@ def first_weights(
         whole_number("k", k, 1, n_tasks)
     if distance is None and experience.meta_features is not None:
         distance = LearnedDistance(seed=int(rng.integers(2**32))).fit(experience)
+    if distance is None and meta_features is not None:
+        raise ValueError("meta_features: got some, accepted is None: the experience has none")
     far = np.zeros((1, n_tasks)) if distance is None else distance(meta_features)
     if far.shape != (1, n_tasks):
         raise ValueError(

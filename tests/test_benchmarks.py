@@ -25,7 +25,7 @@ from metahpo_lite.storage import config_key
 
 ROOT = Path(__file__).parents[1]
 QUICK = ["random", "random_2x", "grid", "default", "portfolio", "gp_bo", "portfolio_gp_bo"]
-META = ["meta_model", "meta_model_mse_raw", "nearest_tasks", "learned_distance"]
+META = ["meta_model", "meta_model_mse_raw", "nearest_tasks", "learned_distance", "warm_start"]
 PEERS = {
     "optuna_tpe": "optuna",
     "portfolio_tpe": "optuna",
@@ -521,6 +521,7 @@ def test_names_and_packages_are_in_the_extra():
     issue = ["random", "random_2x", "grid", "default", "gp_bo", "portfolio", "portfolio_gp_bo",
              "portfolio_tpe", "optuna_tpe", "config_predictor", "meta_model",
              "meta_model_mse_raw", "nearest_tasks", "learned_distance",
+             "rank_weighted", "warm_start", "warm_start_no_meta",
              "syne_tune_zero_shot", "syne_tune_cts", "skopt_gp"]  # fmt: skip
     assert list(METHODS) == issue
     readme = (ROOT / "benchmarks" / "README.md").read_text()
@@ -556,7 +557,9 @@ def test_a_file_that_holds_no_cells(shared, tmp_path, capsys):
     assert "holds '../text'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("method", ["random", "default", "portfolio", "nearest_tasks"])
+@pytest.mark.parametrize(
+    "method", ["random", "default", "portfolio", "nearest_tasks", "warm_start"]
+)
 def test_the_results_are_those_of_this_code(method, tmp_path):
     """A cell of the file that results.md is made of, run anew."""
     unpack_cells(CELLS, tmp_path)

@@ -1,12 +1,29 @@
 """What a user relies on in warm starts: good configurations first, and a searcher that learns."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import minimize_scalar
+from scipy.stats import multivariate_normal
 
-from metahpo_lite import Float, MetaDataset, RandomSearch, SearchSpace, run
-from metahpo_lite.bayes import BayesianSearch
-from metahpo_lite.warmstart import Portfolio, greedy_portfolio, warm_start
+from metahpo_lite import Float, MetaDataset, RandomSearch, SearchSpace, TaskDistance, race, run
+from metahpo_lite.bayes import BayesianSearch, expected_improvement, posterior
+from metahpo_lite.warmstart import (
+    OFFSET,
+    OWN,
+    SIZE,
+    SMOOTH,
+    Hypotheses,
+    Portfolio,
+    RankWeighted,
+    View,
+    WarmStart,
+    greedy_portfolio,
+    log_regrets,
+    warm_start,
+)
 
 SPACE = SearchSpace([Float("x", 0, 1)])
 
@@ -74,3 +91,232 @@ def test_a_warm_start_of_a_searcher_that_does_not_learn():
 def test_bad_size():
     with pytest.raises(ValueError, match="n: got 0"):
         greedy_portfolio(experience([[0, 1]]), 0)
+
+
+def test_a_weighted_portfolio():
+    made = experience([[0, 10, 8, 0], [0, 10, 8, 0], [10, 0, 8, 0], [10, 0, 8, 1]])
+    assert [c["x"] for c in greedy_portfolio(made, 1, [0, 0, 1, 1])] == [0.0]
+    assert Portfolio(made, 1, np.array([3, 3, 0.1, 0.1])).suggest() == {"x": 0.1}
+    assert greedy_portfolio(made, 4, [2, 2, 2, 2]) == greedy_portfolio(made, 4)
+    for wrong in ([1, 1], [-1, 1, 1, 1], [0, 0, 0, 0], [np.nan, 1, 1, 1]):
+        with pytest.raises(ValueError, match="weights: got"):
+            greedy_portfolio(made, 1, wrong)
+
+
+# ------------------------------------------------------------------ the prior, and what trials say
+
+
+def test_the_views_by_hand():
+    assert np.allclose(log_regrets(np.array([[0, 1, 0.2]])), [[1, 0, 1 - np.log(2) / np.log(6)]])
+    view = View.of(np.array([[0.0, 2.0], [2.0, 0.0]]))
+    assert np.allclose(view.mean, 1)
+    assert np.allclose(view.deviations, [[-1, 1], [1, -1]])
+    assert np.allclose(View.of(np.ones((2, 3))).deviations, 0)
+
+
+def test_all_sources_together_vary_as_the_sources_do():
+    """What the sources explain and what they do not add up to their covariance, but for Matern."""
+    view = View.of(np.random.default_rng(0).normal(size=(30, 5)))
+    smooth = np.zeros((5, 5))
+    own = view.covariance(view, smooth) - OFFSET
+    explained = np.cov(view.like_each().T, bias=True)
+    C = view.deviations.T @ view.deviations / 30
+    assert np.isclose(np.trace(C) / 5, 1)
+    assert np.allclose(explained + own, C - OWN**2 * SMOOTH * C)
+    assert np.allclose(np.diag(view.covariance(view, np.eye(5))), view.variance())
+
+
+def test_weights_are_those_of_the_normal_distribution():
+    rng = np.random.default_rng(1)
+    A = rng.normal(size=(2, 4, 4))
+    S, means, z = A @ A.transpose(0, 2, 1) + np.eye(4), rng.normal(size=(3, 4)), rng.normal(size=4)
+    found = Hypotheses.judge(S, means, z, np.log(0.1))
+    for g in range(2):
+        for k in range(3):
+
+            def log_density(c, g=g, k=k):
+                p = multivariate_normal(means[k], S[g]).logpdf(c * z)
+                return p + 4 * np.log(c) + SIZE * (np.log(c) - c**2 / 2)
+
+            best = minimize_scalar(
+                lambda log_c: -log_density(np.exp(log_c)), bounds=(-5, 5), method="bounded",
+                options={"xatol": 1e-9},
+            )  # fmt: skip
+            assert np.isclose(found.c[g, k], np.exp(best.x), rtol=1e-5)
+            same = -best.fun + 2 * np.log(2 * np.pi) + np.log(0.1)
+            assert np.isclose(found.log_weight[g, k], same)
+
+
+def test_improvement_is_that_of_a_gaussian_process():
+    rng = np.random.default_rng(2)
+    A, M, z = rng.normal(size=(6, 6)), rng.normal(size=(1, 6)), rng.normal(size=3)
+    S = A @ A.T
+    found = Hypotheses.judge(S[None, :3, :3], M[:, :3], z, 0.0)
+    c = found.c[0, 0]
+    value = found.improvement(
+        np.ones((1, 1)), lambda _: S[None, :3, 3:], M[:, 3:], np.diag(S)[3:], z.max()
+    )
+    mean, _ = posterior(S[:3, :3], S[:3, 3:], c * z - M[0, :3])
+    std = np.sqrt(np.diag(S[3:, 3:] - S[3:, :3] @ np.linalg.inv(S[:3, :3]) @ S[:3, 3:]))
+    assert np.allclose(value, expected_improvement(M[0, 3:] + mean, std, c * z.max()))
+
+
+# ------------------------------------------------------------------ the searcher
+
+
+@pytest.fixture(scope="module")
+def svc():
+    made = MetaDataset.load("svc")
+    return made.subset(list(made.tasks.index[::3]))
+
+
+def shuffled(experience, seed=0):
+    """The same experience, the scores of each task in a random order of their own."""
+    rng = np.random.default_rng(seed)
+    new = experience.trials.groupby("task")["score"].transform(lambda s: rng.permutation(s))
+    return replace(experience, trials=experience.trials.assign(score=new))
+
+
+def searches(known, e, n_trials, tasks=10, **given):
+    some = e.subset(list(e.tasks.index[:tasks]))
+    return race(
+        lambda i, rng: WarmStart(
+            e.space, rng, known.without(some.families.iloc[i]), pool=e.configs, **given
+        ),
+        some, n_trials,
+    )  # fmt: skip
+
+
+def test_it_is_ahead_of_the_portfolio_and_of_cold_search(svc):
+    ours = searches(svc, svc, 30, 50)
+    lists = race(lambda i, _: Portfolio(svc.without(svc.families.iloc[i]), 30), svc, 30)
+    cold = race(lambda _, rng: BayesianSearch(svc.space, rng, svc.configs), svc, 30)
+    assert ours.mean() < 0.85 * lists.mean()
+    assert ours.mean() < 0.5 * cold.mean()
+
+
+def test_useless_experience_does_little_harm_and_is_not_trusted(svc):
+    cold = race(lambda _, rng: BayesianSearch(svc.space, rng, svc.configs), svc, 40)
+    assert searches(shuffled(svc), svc, 40, 50).mean() < 1.3 * cold.mean()
+    trust = {}
+    for name, known in {"good": svc, "useless": shuffled(svc)}.items():
+        trust[name] = []
+        for task in svc.tasks.index[:15]:
+            searcher = WarmStart(svc.space, np.random.default_rng(0), known.without(
+                svc.families[task]), pool=svc.configs)  # fmt: skip
+            assert 0.5 < searcher.trust_ < 1
+            run(searcher, svc.replay(task), 30)
+            trust[name].append(searcher.trust_)
+    assert np.mean(trust["good"]) > np.mean(trust["useless"]) + 0.3
+
+
+def test_the_unit_of_the_scores_does_not_matter(svc):
+    known, (task, *_) = svc.without(svc.families.iloc[0]), svc.tasks.index
+
+    def proposals(unit, level):
+        searcher = WarmStart(svc.space, np.random.default_rng(3), known, pool=svc.configs)
+        found = []
+        for _ in range(15):
+            found.append(searcher.suggest())
+            searcher.update(found[-1], level + unit * svc.replay(task).evaluate(found[-1]))
+        return found
+
+    assert proposals(1, 0) == proposals(1000, -50)
+
+
+def test_failures_equal_scores_and_the_end_of_the_pool():
+    made = experience([[0, 10, 8, 0], [0, 9, 8, 0], [10, 0, 8, 0]])
+    for score in (np.nan, 1.0):
+        searcher = WarmStart(SPACE, np.random.default_rng(0), made, pool=made.configs)
+        tried = []
+        for _ in range(4):
+            tried.append(searcher.suggest())
+            searcher.update(tried[-1], score)
+            assert 0 <= searcher.trust_ <= 1
+        assert len({c["x"] for c in tried}) == 4
+        with pytest.raises(StopIteration):
+            searcher.suggest()
+
+
+def test_one_source_whose_scores_are_all_the_same():
+    searcher = WarmStart(SPACE, np.random.default_rng(0), experience([[1, 1, 1, 1]]))
+    for _ in range(5):
+        searcher.update(config := searcher.suggest(), config["x"])
+
+
+def smooth_tasks(n_tasks=20, width=0.2):
+    """The best x is somewhere from .2 on, and a meta-feature; told at 40 configurations."""
+    space, rng = SearchSpace([Float("x", 0, 1), Float("y", 0, 1)]), np.random.default_rng(0)
+    configs = space.sample(rng, 40)
+    best = 0.2 + width * rng.random(n_tasks)
+    rows = [
+        (f"t{i}", j, -((c["x"] - b) ** 2) - 0.1 * (c["y"] - 0.5) ** 2)
+        for i, b in enumerate(best) for j, c in enumerate(configs)
+    ]  # fmt: skip
+    names = [f"t{i}" for i in range(n_tasks)]
+    trials = pd.DataFrame(rows, columns=["task", "config", "score"])
+    features = pd.DataFrame({"best": best, "noise": rng.random(n_tasks)}, index=names)
+    tasks = pd.DataFrame({"family": names}, index=names)
+    return MetaDataset(space, configs, trials, tasks, features)
+
+
+def test_the_whole_space_and_another_pool():
+    known = smooth_tasks()
+    other = known.space.sample(np.random.default_rng(7), 60)  # configurations no source has seen
+    for pool in (None, other):
+        searcher = WarmStart(known.space, np.random.default_rng(0), known, pool=pool)
+        scores = []
+        for _ in range(12):
+            config = searcher.suggest()
+            known.space.check(config)
+            assert pool is None or config in pool
+            scores.append(-((config["x"] - 0.25) ** 2) - 0.1 * (config["y"] - 0.5) ** 2)
+            searcher.update(config, scores[-1])
+        assert scores[0] > -0.03  # as the sources have it
+        assert max(scores) > (-0.002 if pool is None else -0.01)
+    assert searcher.trust_ > 0.5
+
+
+def test_meta_features_say_where_to_begin():
+    known = smooth_tasks(40, 0.6)
+    low, high = known.meta_features["best"].idxmin(), known.meta_features["best"].idxmax()
+    distance = {t: TaskDistance().fit(known.without(t)) for t in (low, high)}
+    for d in distance.values():
+        d.k_ = 3  # not learned here
+    x = {}
+    for task in (low, high):
+        searcher = WarmStart(
+            known.space, np.random.default_rng(0), known.without(task),
+            known.meta_features.loc[task], known.configs, distance[task],
+        )  # fmt: skip
+        x[task] = searcher.suggest()["x"]
+    assert x[low] < x[high]
+
+
+def test_same_seed_same_proposals(svc):
+    a, b = (searches(svc, svc, 10, 3) for _ in range(2))
+    assert np.array_equal(a, b)
+
+
+def test_rank_weighted_needs_no_meta_features(svc):
+    known = svc.without(svc.families.iloc[0])
+    searcher = RankWeighted(svc.space, np.random.default_rng(0), known, svc.configs)
+    assert np.ptp(searcher.weights) == 0
+    run(searcher, svc.replay(svc.tasks.index[0]), 5)
+    assert np.ptp(searcher.weights) > 0
+
+
+def test_bad_input(svc):
+    known, new = smooth_tasks(), np.random.default_rng(0)
+    with pytest.raises(ValueError, match="space: got"):
+        WarmStart(SPACE, new, known)
+    with pytest.raises(ValueError, match="pool: got no"):
+        WarmStart(known.space, new, known, pool=[])
+    with pytest.raises(ValueError, match="meta_features"):
+        WarmStart(known.space, new, known, pd.Series({"other": 1.0}))
+    distance = TaskDistance().fit(known.without("t0"))
+    with pytest.raises(ValueError, match="distance: got"):
+        WarmStart(known.space, new, known, known.meta_features.loc["t0"], distance=distance)
+    described = known.meta_features.loc["t0"]
+    with pytest.raises(ValueError, match="meta_features"):
+        WarmStart(known.space, new, replace(known, meta_features=None), described)
