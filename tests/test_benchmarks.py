@@ -24,7 +24,17 @@ from metahpo_lite.evaluation import expected_incumbent, normalised_regret
 from metahpo_lite.storage import config_key
 
 ROOT = Path(__file__).parents[1]
-QUICK = ["random", "random_2x", "grid", "default", "portfolio", "gp_bo", "portfolio_gp_bo"]
+QUICK = [
+    "random",
+    "random_2x",
+    "grid",
+    "default",
+    "portfolio",
+    "gp_bo",
+    "portfolio_gp_bo",
+    "rank_weighted",
+    "warm_start_no_meta",
+]
 META = ["meta_model", "meta_model_mse_raw", "nearest_tasks", "learned_distance", "warm_start"]
 PEERS = {
     "optuna_tpe": "optuna",

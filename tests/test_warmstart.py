@@ -201,7 +201,7 @@ def test_useless_experience_does_little_harm_and_is_not_trusted(svc):
     trust = {}
     for name, known in {"good": svc, "useless": shuffled(svc)}.items():
         trust[name] = []
-        for task in svc.tasks.index[:15]:
+        for task in svc.tasks.index[:8]:
             searcher = WarmStart(svc.space, np.random.default_rng(0), known.without(
                 svc.families[task]), pool=svc.configs)  # fmt: skip
             assert 0.5 < searcher.trust_ < 1
