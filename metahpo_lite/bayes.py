@@ -195,11 +195,12 @@ class GaussianProcess:
         mean, std : numpy.ndarray of shape (m,)
             Of the function, without the noise; of t functions the mean has shape (m, t).
         """
-        K = self._covariance(self.X) + self.noise * np.eye(len(self.X))
-        k = self._covariance(np.asarray(X, dtype=float))
+        K = self.covariance(self.X) + self.noise * np.eye(len(self.X))
+        k = self.covariance(np.asarray(X, dtype=float))
         return posterior(K, k, self.y, self.signal + self.offset)
 
-    def _covariance(self, X: np.ndarray) -> np.ndarray:
+    def covariance(self, X: np.ndarray) -> np.ndarray:
+        """Of the function where it was observed with itself at points (m, d), shape (n, m)."""
         differences = squared_differences(self.X, X, self.categorical)
         return self.signal * matern52(differences, self.scales) + self.offset
 

@@ -21,7 +21,14 @@ from threadpoolctl import threadpool_limits
 from metahpo_lite.bayes import Candidates, squared_differences
 from metahpo_lite.metadata import MetaDataset
 from metahpo_lite.model_based import TaskInputs, check_fitted, left_out_folds, normal_ranks
-from metahpo_lite.spaces import Config, SearchSpace, check_one_of, check_seed, whole_number
+from metahpo_lite.spaces import (
+    Config,
+    SearchSpace,
+    check_one_of,
+    check_same_space,
+    check_seed,
+    whole_number,
+)
 from metahpo_lite.storage import config_key
 
 METRICS = {"euclidean": "euclidean", "manhattan": "cityblock", "cosine": "cosine"}  # as scipy says
@@ -519,11 +526,7 @@ def first_weights(
     TypeError, ValueError
         As `NearestTasks` does.
     """
-    if experience.space != space:
-        raise ValueError(
-            f"space: got {space.names}, accepted is the space of the experience: "
-            f"{experience.space.names}, with the same bounds and choices"
-        )
+    check_same_space(space, experience.space)
     n_tasks = len(experience.tasks)
     if k is not None:
         whole_number("k", k, 1, n_tasks)

@@ -36,7 +36,7 @@ from metahpo_lite.datasets import did_you_mean
 from metahpo_lite.hyperparameters import Categorical, levels_of
 from metahpo_lite.metadata import MetaDataset
 from metahpo_lite.networks import Ensemble, beside, like, listwise_loss, squared_loss
-from metahpo_lite.spaces import Config, SearchSpace, check_one_of, check_seed
+from metahpo_lite.spaces import Config, SearchSpace, check_one_of, check_same_space, check_seed
 from metahpo_lite.storage import write_file
 
 FOLDS = 3  # of the families: each model of an ensemble does without one
@@ -710,11 +710,7 @@ class MetaModelSearch:
             predictor = PerformancePredictor(seed=int(rng.integers(2**32))).fit(experience)
         check_fitted(predictor, "process_")
         for trained in (experience.space, predictor.space_):
-            if trained != space:
-                raise ValueError(
-                    f"space: got {space.names}, accepted is the space of the experience: "
-                    f"{trained.names}, with the same bounds and choices"
-                )
+            check_same_space(space, trained)
         self.space, self.predictor = space, predictor
         self.candidates = Candidates(space, rng, pool)
         self.prior = predictor.prior(meta_features)

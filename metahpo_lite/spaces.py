@@ -54,6 +54,15 @@ def check_seed(seed: Any) -> int:
     return whole_number("seed", seed, 0, 2**32 - 1)
 
 
+def check_same_space(space: SearchSpace, trained: SearchSpace) -> None:
+    """Raise a ValueError if a searcher's space is not the one that its experience is of."""
+    if space != trained:
+        raise ValueError(
+            f"space: got {space.names}, accepted is the space of the experience: "
+            f"{trained.names}, with the same bounds and choices"
+        )
+
+
 @dataclass(frozen=True)
 class SearchSpace:
     """An ordered set of hyperparameters; everything that turns configurations into numbers.

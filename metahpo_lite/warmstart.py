@@ -24,7 +24,13 @@ from metahpo_lite.bayes import (
     standardise,
 )
 from metahpo_lite.metadata import MetaDataset
-from metahpo_lite.metric_based import LearnedDistance, NearestTasks, TaskDistance, first_weights
+from metahpo_lite.metric_based import (
+    LearnedDistance,
+    NearestTasks,
+    TaskDistance,
+    expected_regrets,
+    first_weights,
+)
 from metahpo_lite.model_based import normal_ranks
 from metahpo_lite.search import Searcher
 from metahpo_lite.spaces import Config, SearchSpace, whole_number
@@ -77,12 +83,12 @@ def greedy_portfolio(
             f"weights: got {weights}, accepted is a number for each of the {len(regrets)} tasks, "
             "0 or more, not all 0"
         )
-    chosen, best = [], np.full((len(regrets), 1), 2.0)  # worse than the worst
+    chosen, best = [], np.full(len(regrets), 2.0)  # worse than the worst
     for _ in range(min(whole_number("n", n), regrets.shape[1])):
-        mean = weights @ np.minimum(regrets, best)
+        mean = expected_regrets(weights, regrets, best)
         mean[chosen] = np.inf  # each once
         chosen.append(int(mean.argmin()))
-        best = np.minimum(best, regrets[:, chosen[-1:]])
+        best = np.minimum(best, regrets[:, chosen[-1]])
     return [experience.configs[i] for i in chosen]
 
 
@@ -380,7 +386,8 @@ class WarmStart:
         if self.candidates.pool is None:
             candidates = self._describe(points)
         else:
-            candidates = [view[self.candidates.left] for view in self.pool]
+            left = self.candidates.left
+            candidates = [view[left] for view in self.pool]
         far = squared_differences(self.candidates.points, points, self.space.categorical)
         smooth = matern52(far, np.full(len(self.space), LENGTH))
         promise, flat = np.zeros(len(points)), np.zeros((1, len(points)))
@@ -411,15 +418,12 @@ class WarmStart:
 
     def _weights(self, points: np.ndarray) -> np.ndarray:
         """Interpolate: the weight of each configuration of the experience at each point, (n, m)."""
-        categorical = self.space.categorical
         if self.interpolator is None:
+            X, Y = self.points, self.views[0].deviations.T
             some = slice(0, 100)  # are enough for length scales
-            process = GaussianProcess.fit(
-                self.points[some], self.views[0].deviations[:, some].T, categorical
-            )
-            differences = squared_differences(self.points, self.points, categorical)
-            K = process.signal * matern52(differences, process.scales)
-            self.interpolator = process, cho_factor(K + process.noise * np.eye(len(K)))
+            process = GaussianProcess.fit(X[some], Y[some], self.space.categorical)
+            process = replace(process, X=X, y=Y)
+            K = process.covariance(X) + process.noise * np.eye(len(X))
+            self.interpolator = process, cho_factor(K)
         process, factor = self.interpolator
-        differences = squared_differences(self.points, points, categorical)
-        return cho_solve(factor, process.signal * matern52(differences, process.scales))
+        return cho_solve(factor, process.covariance(points))
