@@ -25,6 +25,9 @@ GRID := import joblib, metahpo_lite as m; joblib.parallel_config(n_jobs=$(or $(J
 BENCH_FOLDERS = data/svc data/hist_gradient_boosting data/mlp $(EXTERNAL)
 COLD = random,gp_bo,optuna_tpe,skopt_gp
 BENCH = --out build/bench --jobs $(or $(JOBS),2)
+# Ten tasks with OpenBox, of its own environment (benchmarks/README.md): half a minute a search
+RGPE = openbox_rgpe,random,portfolio_gp_bo,warm_start,syne_tune_zero_shot,optuna_tpe
+RGPE_FOLDER = $(if $(OPENBOX_PYTHON),$(filter %rbv2_xgboost,$(EXTERNAL)))
 
 .PHONY: help .venv lab test notebooks times lint format lock browser tables data bench
 help:            ## this list
@@ -58,7 +61,8 @@ data: tables  ## collect the shipped experience again (hours; goes on where it w
 	$(BIN)/python -c '$(GRID)'
 bench: .venv/done  ## compare with searchers of other libraries, and write benchmarks/results.md (hours)
 	$(INSTALL) --constraint requirements.txt --requirement pyproject.toml --extra bench
-	$(BIN)/python -m benchmarks $(BENCH_FOLDERS) --without skopt_gp $(BENCH) --cells benchmarks/cells.tar.xz --results benchmarks/results.md
+	$(BIN)/python -m benchmarks $(BENCH_FOLDERS) --without skopt_gp,openbox_rgpe $(BENCH) --cells benchmarks/cells.tar.xz --results benchmarks/results.md
+	$(if $(RGPE_FOLDER),$(BIN)/python -m benchmarks $(RGPE_FOLDER) --methods $(RGPE) --tasks 10 --seeds 3 $(BENCH) --cells benchmarks/cells.tar.xz --results benchmarks/results.md --append "Ten tasks with OpenBox's RGPE")
 	$(if $(EXTERNAL),$(BIN)/python -m benchmarks $(EXTERNAL) --methods $(COLD) $(BENCH) --results benchmarks/results_cold.md)
 
 # The file `done` holds the folder that the environment was made in: it breaks when moved

@@ -56,6 +56,11 @@ def parser() -> argparse.ArgumentParser:
         help="finished cells in one file: read if DIR has none, written anew at the end",
     )
     add("--results", metavar="FILE", help="write the tables, with versions and date, here too")
+    add(
+        "--append",
+        metavar="TITLE",
+        help="add them at the end of FILE, as the section TITLE, instead of writing it anew",
+    )
     return top
 
 
@@ -67,6 +72,8 @@ def _whole(text: str) -> int:
 
 def run(args: argparse.Namespace) -> None:
     """Do what the command line says."""
+    if args.append and not args.results:
+        raise ValueError(f"--append: got {args.append!r}, accepted is a title with --results FILE")
     if args.methods is None:
         without = [name.strip() for name in args.without.split(",") if name.strip()]
         if without:
@@ -75,7 +82,8 @@ def run(args: argparse.Namespace) -> None:
         methods = [m for m in wanted if not not_installed(m)]
         if lacking := [m for m in wanted if m not in methods]:
             print(f"not run, since not installed: {', '.join(lacking)} "
-                  "(pip install metahpo_lite[bench])", file=sys.stderr)  # fmt: skip
+                  "(pip install metahpo_lite[bench]; OpenBox: benchmarks/README.md)",
+                  file=sys.stderr)  # fmt: skip
     else:
         methods = [name.strip() for name in args.methods.split(",")]
     if args.cells:
@@ -93,7 +101,10 @@ def run(args: argparse.Namespace) -> None:
     text = markdown(figures, table, folders, args.seeds)
     print(text, end="")
     if args.results:
-        write_results(Path(args.results), text)
+        if args.append:
+            append_results(Path(args.results), text, args.append)
+        else:
+            write_results(Path(args.results), text)
 
 
 def write_results(path: Path, text: str) -> None:
@@ -106,9 +117,19 @@ def write_results(path: Path, text: str) -> None:
         except PackageNotFoundError:
             continue
     body = f"With {', '.join(found)} on Python {sys.version.split()[0]}.\n\n{text}"
-    if path.is_file() and path.read_text(encoding="utf-8").endswith(body):
+    if path.is_file() and body in path.read_text(encoding="utf-8"):  # sections may follow
         return
     write_file(path, f"{head}\n{date.today().isoformat()}. {body}")
+
+
+def append_results(path: Path, text: str, title: str) -> None:
+    """Write a section at the end of the generated file, instead of one of the same title."""
+    content = path.read_text(encoding="utf-8") if path.is_file() else ""
+    before, _, old = content.partition(f"\n## {title}\n")
+    _, mark, after = old.partition("\n## ")
+    section = f"\n{text}".replace("\n## ", "\n### ")
+    write_file(path, f"{before}{mark}{after}\n## {title}\n{section}")
+    print(f"{path}: ends with the section {title!r} now", file=sys.stderr)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -145,14 +145,16 @@ METHODS: dict[str, Callable[[Setting], Searcher]] = {
     "warm_start_no_meta": lambda s: by_experience(s, None),
     "syne_tune_zero_shot": lambda s: peers.SyneTuneZeroShot(s.rng, s.experience),
     "syne_tune_cts": lambda s: peers.SyneTuneCTS(s.space, s.rng, s.experience),
+    "openbox_rgpe": lambda s: peers.OpenBoxRGPE(s.space, s.rng, s.experience),
     "skopt_gp": lambda s: peers.SkoptGP(s.space, s.rng, s.pool),
 }
 DRAWS = {"random_2x": 2}  # how many configurations count as one trial, if not one
-NEEDS = {  # the packages of the extra `bench`
+NEEDS = {  # the packages of the extra `bench`; in capitals, a variable that names a program
     "portfolio_tpe": ["optuna"],
     "optuna_tpe": ["optuna"],
     "syne_tune_zero_shot": ["syne_tune", "huggingface_hub"],
     "syne_tune_cts": ["syne_tune", "huggingface_hub"],
+    "openbox_rgpe": ["OPENBOX_PYTHON"],
     "skopt_gp": ["skopt"],
     "config_predictor": ["keras", "tensorflow"],
 }

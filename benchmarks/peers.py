@@ -8,10 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import logging
 import math
+import os
+import subprocess
+import tempfile
 import warnings
+import weakref
 from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pandas as pd
@@ -297,3 +304,70 @@ class SyneTuneCTS:
     def update(self, config: Config, score: float) -> None:
         """It learns nothing from the target."""
         self.pool.take(config)
+
+
+# ---------------------------------------------------------------------- OpenBox
+
+
+def _end(process: subprocess.Popen, errors: IO[str]) -> None:
+    process.kill()
+    process.communicate()
+    errors.close()
+
+
+class OpenBoxRGPE:
+    """OpenBox's RGPE (Feurer et al., 2018), in a process of the Python that OPENBOX_PYTHON names.
+
+    OpenBox pins an older numpy than ours. The process, `openbox_worker.py`, ends with the searcher.
+
+    Attributes
+    ----------
+    other_seconds : float
+        Processor time of the process.
+    """
+
+    worker = Path(__file__).with_name("openbox_worker.py")
+
+    def __init__(self, space: SearchSpace, rng: np.random.Generator, experience: MetaDataset):
+        self.pool, self.other_seconds = _Pool(experience.configs), 0.0
+        columns, choices = [], []
+        for h, column in zip(space, experience.points.T, strict=True):
+            choices.append([])
+            columns.append(column.tolist())
+            if isinstance(h, Categorical):
+                columns[-1] = [str(config.get(h.name, "inactive")) for config in self.pool.configs]
+                choices[-1] = list(dict.fromkeys(columns[-1]))
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - a pipe could fill
+        self.process = subprocess.Popen(
+            [os.environ["OPENBOX_PYTHON"], "-u", str(self.worker)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        )
+        weakref.finalize(self, _end, self.process, self.errors)
+        self._send({"choices": choices, "points": list(zip(*columns, strict=True)),
+                    "sources": _scores(experience).to_numpy().tolist(),
+                    "seed": _seed(rng)})  # fmt: skip
+
+    def _send(self, message: dict) -> None:
+        with contextlib.suppress(BrokenPipeError):  # it died: the next answer says so
+            print(json.dumps(message), file=self.process.stdin, flush=True)
+
+    def suggest(self) -> Config:
+        """Return the configuration with the largest expected improvement."""
+        self.pool.left()
+        self._send({"ask": True})
+        answer = self.process.stdout.readline()
+        if not answer:
+            code = self.process.wait()
+            self.errors.seek(0)
+            last = self.errors.read().strip().rpartition("\n")[2]
+            raise RuntimeError(f"OPENBOX_PYTHON: {self.worker.name} ended with code {code}: {last}")
+        number, self.other_seconds = json.loads(answer)
+        return self.pool.configs[number]
+
+    def update(self, config: Config, score: float) -> None:
+        """Tell the process."""
+        self._send({"tell": [self.pool.take(config), None if math.isnan(score) else score]})

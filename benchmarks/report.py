@@ -34,6 +34,7 @@ PAIRS = [
     ("warm_start", "portfolio_gp_bo"),
     ("warm_start", "portfolio_tpe"),
     ("warm_start", "syne_tune_zero_shot"),
+    ("warm_start", "openbox_rgpe"),
     ("warm_start", "warm_start_no_meta"),
     ("warm_start", "learned_distance"),
 ]

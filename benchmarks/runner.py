@@ -10,6 +10,7 @@ import json
 import lzma
 import math
 import os
+import shutil
 import tarfile
 import time
 import zlib
@@ -69,15 +70,21 @@ def check_methods(methods: Sequence[str], needed: bool = True) -> None:
         if method not in METHODS:
             raise ValueError(f"{option}: got {method!r}, accepted are {', '.join(METHODS)}")
         if needed and (lacking := not_installed(method)):
+            how = "pip install metahpo_lite[bench]"
+            if lacking[0].isupper():
+                how = "benchmarks/README.md says how"
             raise ModuleNotFoundError(
-                f"--methods: {method} needs {' and '.join(lacking)}, not installed: "
-                "pip install metahpo_lite[bench]"
+                f"--methods: {method} needs {' and '.join(lacking)}, not installed: {how}"
             )
 
 
 def not_installed(method: str) -> list[str]:
-    """Return the packages that the method needs and that are not there."""
-    return [name for name in NEEDS.get(method, []) if find_spec(name) is None]
+    """Return the packages, and the variables that name a program, that the method lacks."""
+
+    def there(name: str):
+        return shutil.which(os.environ.get(name, "")) if name.isupper() else find_spec(name)
+
+    return [name for name in NEEDS.get(method, []) if not there(name)]
 
 
 def run_benchmark(
@@ -275,7 +282,8 @@ def search(
     curve : numpy.ndarray of shape (n_trials,)
         Normalised regret after each trial; the last value is kept where the searcher stopped.
     seconds : list of float
-        Processor time of each suggestion, with the update before it.
+        Processor time of each suggestion, with the update before it; what another process
+        needed is the searcher's ``other_seconds``.
 
     Raises
     ------
@@ -288,21 +296,25 @@ def search(
         space, target.pool, target.experience, target.meta_features, n_trials, rng
     )  # fmt: skip
     searcher = make(setting)
+
+    def clock() -> float:
+        return time.process_time() + getattr(searcher, "other_seconds", 0.0)
+
     seen, seconds, update = [], [], 0.0
     for _ in range(n_trials * draws):
-        start = time.process_time()
+        start = clock()
         try:
             config = searcher.suggest()
         except StopIteration:
             break
-        seconds.append(update + time.process_time() - start)
+        seconds.append(update + clock() - start)
         key = config_key(space.check(config))
         if key not in number:
             raise ValueError(f"suggest: got {config}, accepted is a configuration of the pool")
         seen.append(float(scores[number[key]]))
-        start = time.process_time()
+        start = clock()
         searcher.update(dict(config), seen[-1])
-        update = time.process_time() - start
+        update = clock() - start
     best, worst = float(np.nanmax(scores)), float(np.nanmin(scores))
     if not seen:
         raise ValueError("suggest: stopped before the first trial")

@@ -29,6 +29,8 @@ STYLES = {
         "marker": "h",
     },
     "meta-model": {"color": "#882255", "linestyle": (0, (4, 1)), "marker": "d"},
+    "nearest tasks": {"color": "#44AA99", "linestyle": (0, (3, 1, 1, 1)), "marker": "<"},
+    "warm start": {"color": "#0000CC", "linestyle": (0, (10, 1)), "marker": "p"},
     "Optuna's TPE": {"color": "#009E73", "linestyle": (0, (6, 1, 1, 1, 1, 1)), "marker": "P"},
 }
 
@@ -230,7 +232,7 @@ def plot_belief(
         top.plot(x, truth, "--", color="0.4")
         top.plot(x, mean, "-", color="#0072B2")
         top.plot(x[tried], truth[tried], "o", color="black")
-        top.set_title(f"after {len(tried)} trials")
+        top.set_title(f"after {len(tried)} trial{'s' * (len(tried) != 1)}")
         for ax, value in zip(below, promise, strict=True):
             ax.fill_between(x, value / max(value.max(), 1e-300), color="#D55E00", linewidth=0)
             ax.set(ylim=(0, 1.1), yticks=[])

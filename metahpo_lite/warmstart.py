@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy.linalg import cho_factor, cho_solve
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 
 from metahpo_lite.bayes import (
     SCALE,
@@ -33,7 +32,7 @@ from metahpo_lite.metric_based import (
 )
 from metahpo_lite.model_based import normal_ranks
 from metahpo_lite.search import Searcher
-from metahpo_lite.spaces import Config, SearchSpace, whole_number
+from metahpo_lite.spaces import Config, SearchSpace, check_same_space, whole_number
 
 # Chosen on our own experience, families left out. Variances are in units of the tasks' own
 OWN = 0.5  # of the new task's deviation from the mean, this share is its own: no source's
@@ -44,8 +43,10 @@ OFFSET = 100.0  # of the level of a task, which is as good as unknown
 SIZE = 2.0  # trials' worth of belief that the responses of tasks are of one size
 FLAT = 0.2  # the least size of what the tried configurations let expect
 LOG = 0.2  # the view by logarithms tells regrets below this share of the range well apart
-COLD = 0.3  # of the belief, before the first trial: the new task is like none of the sources
-DRAWS = 32  # sets of length scales that it may have then
+COLD = 0.03  # of the belief, before the first trial: the new task is like none of the sources
+DRAWS = 16  # sets of length scales that it may have then
+NEAR = 10  # sources that meta-features favour before the first trial
+FADE = 2.0  # trials that halve the say of meta-features
 UNLIKELY = 1e-3  # of the belief; hypotheses below it have no say
 
 
@@ -203,31 +204,43 @@ class View:
 
     Attributes
     ----------
+    points : numpy.ndarray of shape (m, d)
+        Configurations, in the unit cube.
+    categorical : bool array of shape (d,)
+        Which dimensions have no order.
     mean : numpy.ndarray of shape (m,)
     deviations : numpy.ndarray of shape (n_tasks, m)
     """
 
+    points: np.ndarray
+    categorical: np.ndarray
     mean: np.ndarray
     deviations: np.ndarray
 
     @classmethod
-    def of(cls, scores: np.ndarray) -> View:
+    def of(cls, points: np.ndarray, categorical: np.ndarray, scores: np.ndarray) -> View:
         """Describe the sources by their scores, shape (n_tasks, m), in this view."""
         mean = scores.mean(axis=0)
         unit = np.sqrt(((scores - mean) ** 2).mean()) or 1.0
-        return cls(mean / unit, (scores - mean) / unit)
+        return cls(points, categorical, mean / unit, (scores - mean) / unit)
 
     def __getitem__(self, some) -> View:
         """Return the same for some of the configurations."""
-        return View(self.mean[some], self.deviations[:, some])
+        mean, deviations = self.mean[some], self.deviations[:, some]
+        return View(self.points[some], self.categorical, mean, deviations)
 
     def like_each(self) -> np.ndarray:
         """What to expect if the new task is like each source, (n_tasks, m)."""
         return self.mean + np.sqrt(1 - OWN**2) * self.deviations
 
-    def covariance(self, other: View, smooth: np.ndarray) -> np.ndarray:
-        """Of the response at these configurations with that at others; `smooth` is Matern's."""
+    def smooth(self, other: View, scales: np.ndarray) -> np.ndarray:
+        """Matern's correlations with others, (g, m, n), for length scales (g, d)."""
+        return matern52(squared_differences(self.points, other.points, self.categorical), scales)
+
+    def covariance(self, other: View) -> np.ndarray:
+        """Of the response at these configurations with that at others, (1, m, n)."""
         common = self.deviations.T @ other.deviations / len(self.deviations)
+        smooth = self.smooth(other, np.full((1, len(self.categorical)), LENGTH))
         return OWN**2 * ((1 - SMOOTH) * common + SMOOTH * smooth) + OFFSET
 
     def variance(self) -> np.ndarray:
@@ -237,57 +250,85 @@ class View:
 
 @dataclass(eq=False)
 class Hypotheses:
-    """What g covariances and k means make of the trials: g times k hypotheses.
+    """Gaussian processes with g covariances and k means: what the trials make of each.
 
-    The trials are z up to a factor c > 0, of which `SIZE` trials' worth of belief says that it is
-    1; the most probable factor has a closed form.
+    Parameters
+    ----------
+    g : int
+    covariance : function of (View of m, View of n, which of the g)
+        Returns an array of shape (g, m, n).
+    variance : function of a View of m
+        Returns an array of shape (m,), or one number.
+    pool : View, optional
+        Candidates that stay the same: what is known of them is kept.
 
     Attributes
     ----------
-    L : numpy.ndarray of shape (g, t, t)
-        The Cholesky factors of the covariances of t trials, noise included.
+    tried : View
+        The trials.
+    W : numpy.ndarray of shape (g, t, t)
+        The inverse Cholesky factors, L^-1, of their covariances, noise included.
     c : numpy.ndarray of shape (g, k)
-        The most probable factor.
+        The most probable factor of their scores.
     e : numpy.ndarray of shape (g, k, t)
-        How far the trials are from what was expected, whitened: L^-1 (c z - mean).
-    log_weight : numpy.ndarray of shape (g, k)
-        The logarithm of the prior times how probable this makes the trials.
+        How far their scores are from what was expected, whitened: L^-1 (c z - mean).
     """
 
-    L: np.ndarray
-    c: np.ndarray
-    e: np.ndarray
-    log_weight: np.ndarray
+    g: int
+    covariance: Callable
+    variance: Callable
+    pool: View | None = None
 
-    @classmethod
-    def judge(cls, S: np.ndarray, means: np.ndarray, z: np.ndarray, prior) -> Hypotheses:
-        """Judge covariances (g, t, t) with means (k, t) by trials (t,); `prior` has logarithms."""
-        L, t = np.linalg.cholesky(S), len(z)
-        white = np.linalg.solve(L, np.vstack([z, means]).T).transpose(0, 2, 1)
+    def __post_init__(self):
+        self.W = np.empty((self.g, 0, 0))
+        self.V = np.empty((self.g, 0, 0 if self.pool is None else len(self.pool.mean)))
+
+    def add(self, tried: View) -> None:
+        """Add the last of the trials: a row of each factor (Rasmussen & Williams, 2006, A.4)."""
+        self.tried, old, new, t = tried, tried[:-1], tried[-1:], self.W.shape[1]
+        row = (self.W @ self.covariance(old, new, ...)).transpose(0, 2, 1)  # of L
+        end = np.sqrt(self.variance(new) + NOISE - (row**2).sum(axis=2, keepdims=True))
+        if self.pool is not None:
+            if t == self.V.shape[1]:  # make room
+                self.V = np.pad(self.V, [(0, 0), (0, 16), (0, 0)])
+            cross = self.covariance(new, self.pool, ...)
+            self.V[:, t : t + 1] = (cross - row @ self.V[:, :t]) / end
+        self.W = np.pad(self.W, [(0, 0), (0, 1), (0, 1)])
+        self.W[:, t:, :t], self.W[:, t:, t:] = -row @ self.W[:, :t, :t] / end, 1 / end
+
+    def judge(self, means: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Return how probable each hypothesis makes the scores z (t,), as logarithms, (g, k).
+
+        `means` (k, t) are those at the trials. The scores are z up to a factor c > 0, of which
+        `SIZE` trials' worth of belief says that it is 1; the most probable one has a closed form.
+        """
+        white, t = np.vstack([z, means]) @ self.W.transpose(0, 2, 1), len(z)
         u, q = white[:, :1], white[:, 1:]
         A, B = (u**2).sum(axis=2) + SIZE, (u * q).sum(axis=2)
-        c = (B + np.sqrt(B**2 + 4 * A * (t + SIZE))) / (2 * A)
-        e = c[:, :, None] * u - q
-        volume = np.log(np.diagonal(L, axis1=1, axis2=2)).sum(axis=1, keepdims=True)
-        misfit = ((e**2).sum(axis=2) + SIZE * c**2) / 2
-        return cls(L, c, e, prior + (t + SIZE) * np.log(c) - volume - misfit)
+        self.c = (B + np.sqrt(B**2 + 4 * A * (t + SIZE))) / (2 * A)
+        self.e = self.c[:, :, None] * u - q
+        volume = -np.log(np.diagonal(self.W, axis1=1, axis2=2)).sum(axis=1, keepdims=True)
+        misfit = ((self.e**2).sum(axis=2) + SIZE * self.c**2) / 2
+        return (t + SIZE) * np.log(self.c) - volume - misfit
 
     def improvement(
-        self, belief: np.ndarray, cross: Callable, means: np.ndarray, variance, best: float
+        self, belief: np.ndarray, means: np.ndarray, candidates: View, best: float
     ) -> np.ndarray:
-        """Add up the expected improvements of the hypotheses, by the belief in them (g, k).
+        """Add up the expected improvements at m candidates, by the belief in each of (g, k).
 
-        `cross(g)` is the covariance of the trials with m candidates, for some of the g; `means`
-        (k, m) and `variance` are those of the candidates; `best` is the incumbent's z.
+        `means` (k, m) are those at the candidates; `best` is the incumbent's z.
         """
         g, k = (np.flatnonzero(belief.max(axis=axis) > UNLIKELY) for axis in (1, 0))
-        if not len(g):
-            return np.zeros(means.shape[1])
+        if candidates is self.pool:
+            V = self.V[g, : len(self.W[0])]
+        else:
+            V = self.W[g] @ self.covariance(self.tried, candidates, g)
         some = np.ix_(g, k)
-        V = np.linalg.solve(self.L[g], cross(g))  # (g, t, m)
-        mean = means[k] + self.e[some] @ V
-        std = np.sqrt(np.maximum(variance - (V**2).sum(axis=1), 1e-9))
-        gain = expected_improvement(mean, std[:, None], best * self.c[some][:, :, None])
+        variance = self.variance(candidates) + NOISE - (V**2).sum(axis=1)
+        std = np.sqrt(np.maximum(variance, 1e-9))[:, None]
+        gain = expected_improvement(
+            means[k] + self.e[some] @ V, std, best * self.c[some][:, :, None]
+        )
         return np.tensordot(belief[some], gain, 2)
 
 
@@ -296,8 +337,9 @@ class WarmStart:
 
     A mixture: the new task is like one of the sources, plus something of its own (`View`); or it
     is like none of them, a smooth function of unknown length scales. Each trial says which are
-    probable. The first trial is what does best on the sources; then the configuration with the
-    largest expected improvement, over both views of the scores.
+    probable; what meta-features say of it fades with the trials. The first trial is what does best
+    on the sources; then the configuration with the largest expected improvement, over both views
+    of the scores.
 
     Parameters
     ----------
@@ -337,20 +379,30 @@ class WarmStart:
         pool: Sequence[Config] | None = None,
         distance: TaskDistance | LearnedDistance | None = None,
     ):
-        if meta_features is None:
-            experience, distance = replace(experience, meta_features=None), None
-        self.prior = first_weights(space, rng, experience, meta_features, distance)
+        check_same_space(space, experience.space)
+        n = len(experience.tasks)
+        self.prior = np.full(n, 1 / n)
+        if meta_features is not None:
+            k = min(NEAR, n)
+            self.prior = first_weights(space, rng, experience, meta_features, distance, k)
         self.space, self.candidates, self.trust_ = space, Candidates(space, rng, pool), 1 - COLD
         regrets, self.points = experience.regrets.to_numpy(), experience.points
         self.start = self.points[int((self.prior @ regrets).argmin())]
-        self.views = [View.of(normal_ranks(-regrets)), View.of(log_regrets(regrets))]
+        self.views = [View.of(self.points, space.categorical, scores)
+                      for scores in (normal_ranks(-regrets), log_regrets(regrets))]  # fmt: skip
         self.number = {point.tobytes(): i for i, point in enumerate(self.points)}
-        self.interpolator = None
-        if pool is not None:
-            self.pool = self._describe(self.candidates.pool_points)
-        self.tried = [view[[]] for view in self.views]
+        self.process: GaussianProcess | None = None  # that interpolates
+        self.pool = [None] * 2 if pool is None else self._describe(self.candidates.pool_points)
         scale, spread = SCALE[0] * np.sqrt(len(space)), SCALE[1]
-        self.scales = scale * np.exp(spread * rng.normal(size=(DRAWS, len(space))))
+        scales = scale * np.exp(spread * rng.normal(size=(DRAWS, len(space))))
+        self.alike = [
+            Hypotheses(1, lambda a, b, _: a.covariance(b), View.variance, view)
+            for view in self.pool
+        ]
+        self.unlike = Hypotheses(
+            DRAWS, lambda a, b, g: a.smooth(b, scales[g]) + OFFSET, lambda _: 1 + OFFSET,
+            self.pool[0],
+        )  # fmt: skip
 
     def suggest(self) -> Config:
         """Propose the most promising configuration; StopIteration when none is left."""
@@ -361,69 +413,50 @@ class WarmStart:
     def update(self, config: Config, score: float) -> None:
         """Learn how a configuration did; NaN is a failed trial."""
         self.candidates.update(config, score)
-        X = self.candidates.points
-        self.tried = [
-            View(np.append(a.mean, b.mean), np.hstack([a.deviations, b.deviations]))
-            for a, b in zip(self.tried, self._describe(X[-1:]), strict=True)
-        ]
-        differences = squared_differences(X, X, self.space.categorical)
-        noise, y = NOISE * np.eye(len(X)), standardise(self.candidates.scores)
-        smooth = matern52(differences, np.full(len(self.space), LENGTH))
-        own = matern52(differences, self.scales) + OFFSET + noise
-        self.beliefs = []
-        for tried in self.tried:
-            z = y * max(tried.mean.std(), FLAT) + tried.mean.mean()
-            S = tried.covariance(tried, smooth)[None] + noise
-            warm = Hypotheses.judge(S, tried.like_each(), z, np.log((1 - COLD) * self.prior))
-            cold = Hypotheses.judge(own, np.zeros((1, len(z))), z, np.log(COLD / DRAWS))
-            belief = softmax([*warm.log_weight[0], *cold.log_weight[:, 0]])
-            belief, rest = belief[None, : len(self.prior)], belief[len(self.prior) :, None]
-            self.beliefs.append((z.max(), warm, belief, cold, rest))
-        self.trust_ = float(np.mean([belief.sum() for _, _, belief, _, _ in self.beliefs]))
+        tried, self.y = self._describe(self.candidates.points), standardise(self.candidates.scores)
+        t, self.beliefs = len(self.y), []
+        prior = np.log(1 - COLD) + log_softmax(np.log(self.prior) / (1 + t / FADE))
+        self.unlike.add(tried[0])
+        cold = np.log(COLD / DRAWS) + self.unlike.judge(np.zeros((1, t)), self.y)[:, 0]
+        for alike, view in zip(self.alike, tried, strict=True):
+            alike.add(view)
+            unit = max(view.mean.std(), FLAT)  # of y, in that of the view
+            z = self.y * unit + view.mean.mean()
+            warm = prior + alike.judge(view.like_each(), z)[0]
+            belief = softmax([*warm, *cold - t * np.log(unit)])  # densities of one z
+            self.beliefs.append((z.max(), belief[None, : len(prior)], belief[len(prior) :, None]))
+        self.trust_ = float(np.mean([like.sum() for _, like, _ in self.beliefs]))
 
     def _promise(self, points: np.ndarray) -> np.ndarray:
         """Add up the expected improvements of both views, each scaled to at most 1."""
+        views, left = self.pool, ...
         if self.candidates.pool is None:
-            candidates = self._describe(points)
+            views = self._describe(points)
         else:
             left = self.candidates.left
-            candidates = [view[left] for view in self.pool]
-        far = squared_differences(self.candidates.points, points, self.space.categorical)
-        smooth = matern52(far, np.full(len(self.space), LENGTH))
-        promise, flat = np.zeros(len(points)), np.zeros((1, len(points)))
-        for tried, new, (best, warm, belief, cold, rest) in zip(
-            self.tried, candidates, self.beliefs, strict=True
-        ):
-            value = warm.improvement(
-                belief, lambda _, a=tried, b=new: a.covariance(b, smooth)[None],
-                new.like_each(), new.variance() + NOISE, best,
-            ) + cold.improvement(
-                rest, lambda g: matern52(far, self.scales[g]) + OFFSET,
-                flat, 1 + OFFSET + NOISE, best,
-            )  # fmt: skip
-            promise += value / max(value.max(), 1e-300)
+        promise, flat = np.zeros(len(points)), np.zeros((1, len(views[0].mean)))
+        for view, alike, (best, like, unlike) in zip(views, self.alike, self.beliefs, strict=True):
+            value = alike.improvement(like, view.like_each(), view, best)
+            value = value + self.unlike.improvement(unlike, flat, views[0], self.y.max())
+            promise += value[left] / max(value[left].max(), 1e-300)
         return promise
 
     def _describe(self, points: np.ndarray) -> list[View]:
         """Say what both views hold of some points: what the sources scored, or would have."""
         numbers = np.array([self.number.get(point.tobytes(), -1) for point in points])
-        views = [view[numbers] for view in self.views]
-        new = numbers < 0
+        views, new = [view[numbers] for view in self.views], numbers < 0
         if new.any():
-            weights = self._weights(points[new])
-            for view, known in zip(views, self.views, strict=True):
-                view.mean[new] = known.mean @ weights
-                view.deviations[:, new] = known.deviations @ weights
+            self.process = self.process or self._interpolator()
+            found = np.split(self.process.predict(points[new])[0].T, 2)
+            for view, (mean, *deviations) in zip(views, found, strict=True):
+                view.points[new], view.mean[new] = points[new], mean
+                view.deviations[:, new] = deviations
         return views
 
-    def _weights(self, points: np.ndarray) -> np.ndarray:
-        """Interpolate: the weight of each configuration of the experience at each point, (n, m)."""
-        if self.interpolator is None:
-            X, Y = self.points, self.views[0].deviations.T
-            some = slice(0, 100)  # are enough for length scales
-            process = GaussianProcess.fit(X[some], Y[some], self.space.categorical)
-            process = replace(process, X=X, y=Y)
-            K = process.covariance(X) + process.noise * np.eye(len(X))
-            self.interpolator = process, cho_factor(K)
-        process, factor = self.interpolator
-        return cho_solve(factor, process.covariance(points))
+    def _interpolator(self) -> GaussianProcess:
+        """One process with the mean and the deviations of both views: they share length scales."""
+        y = np.vstack([row for v in self.views for row in (v.mean, *v.deviations)]).T
+        some = slice(0, 100)  # are enough for length scales
+        ranks = self.views[0].deviations.T
+        process = GaussianProcess.fit(self.points[some], ranks[some], self.space.categorical)
+        return replace(process, X=self.points, y=y)

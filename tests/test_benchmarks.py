@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import methods, peers, runner
-from benchmarks.__main__ import main, write_results
+from benchmarks.__main__ import append_results, main, write_results
 from benchmarks.folders import predict_sources, read_folder
 from benchmarks.methods import METHODS, Setting, best_mean_rank, grid_of_pool
 from benchmarks.report import SUMMARY, Figures, curves, geometric_ratio, summary
@@ -374,6 +374,74 @@ def test_tpe_is_told_of_what_it_did_not_propose(ours):
         searcher.suggest()
 
 
+def openbox(folder, seed=0):
+    experience = read_folder(folder).shared
+    return peers.OpenBoxRGPE(experience.space, np.random.default_rng(seed), experience)
+
+
+def tried(searcher, score, n=8):
+    """Search, and return what was tried, in order; the second trial fails."""
+    configs = []
+    for i in range(n):
+        configs.append(searcher.suggest())
+        searcher.update(configs[-1], np.nan if i == 1 else score(configs[-1]))
+    return list(map(config_key, configs))
+
+
+@pytest.mark.skipif("OPENBOX_PYTHON" not in os.environ, reason="OpenBox has its own Python")
+@pytest.mark.parametrize("kind", ["ours", "shared"])
+def test_openbox_searches_the_pool_and_learns(kind, request):
+    folder = request.getfixturevalue(kind)
+    number = {config_key(c): i for i, c in enumerate(read_folder(folder).shared.configs)}
+    up, again, down = (
+        tried(openbox(folder), lambda config, sign=sign: sign * number[config_key(config)])
+        for sign in (1, 1, -1)
+    )
+    assert len(set(up)) == 8  # nothing twice
+    assert up == again
+    assert up[:3] == down[:3]  # the best of three sources
+    assert up != down
+    searcher = openbox(folder)
+    searcher.update(read_folder(folder).shared.configs[0], 0.5)  # did not propose it
+    assert len(set(tried(searcher, lambda config: 0.5, len(number) - 1))) == len(number) - 1
+    with pytest.raises(StopIteration):
+        searcher.suggest()
+
+
+def test_openbox_has_a_process_that_ends_and_may_die(shared, tmp_path, monkeypatch, capsys):
+    worker = tmp_path / "worker.py"
+    worker.write_text(
+        "import json, sys\n"
+        "json.loads(sys.stdin.readline())\n"
+        "for i, line in enumerate(sys.stdin):\n"
+        "    if i > 3: sys.exit('no more memory')\n"
+        "    if 'ask' in json.loads(line): print([i, 0.5 + i], flush=True)\n"
+    )
+    monkeypatch.setattr(peers.OpenBoxRGPE, "worker", worker)
+    monkeypatch.setenv("OPENBOX_PYTHON", sys.executable)
+    searcher = openbox(shared)
+    process, pool = searcher.process, searcher.pool.configs
+    assert [searcher.suggest(), searcher.suggest()] == pool[:2]
+    assert searcher.other_seconds == 1.5
+    assert process.poll() is None
+    del searcher
+    assert process.poll() is not None
+    searcher = openbox(shared)
+    with pytest.raises(RuntimeError, match=r"worker.py ended with code 1: no more memory"):
+        tried(searcher, lambda config: 0.5)
+    (cell, *_) = cells_of(shared, tmp_path / "out", ["openbox_rgpe"], n_trials=2, n_seeds=1)
+    assert cell.suggest_ms >= 1000  # the time of the process counts
+
+    monkeypatch.setenv("OPENBOX_PYTHON", str(tmp_path / "none"))
+    assert runner.not_installed("openbox_rgpe") == ["OPENBOX_PYTHON"]
+    monkeypatch.delenv("OPENBOX_PYTHON")
+    assert runner.not_installed("openbox_rgpe") == ["OPENBOX_PYTHON"]
+    run = [str(shared), "--out", str(tmp_path / "no"), "--methods", "openbox_rgpe"]
+    assert main(run) == 1
+    error = capsys.readouterr().err
+    assert "openbox_rgpe needs OPENBOX_PYTHON, not installed: benchmarks/README.md" in error
+
+
 # ---------------------------------------------------------------------- runs
 
 
@@ -478,6 +546,7 @@ def test_bad_calls_are_refused(shared, ours, tmp_path, monkeypatch, capsys):
 
 def test_the_default_is_every_method_that_is_installed(shared, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(runner, "find_spec", lambda name: None)
+    monkeypatch.delenv("OPENBOX_PYTHON", raising=False)
     assert main([str(shared), "--out", str(tmp_path / "out"), "--trials", "2", "--seeds", "1",
                  "--jobs", "1"]) == 0  # fmt: skip
     captured = capsys.readouterr()
@@ -488,6 +557,7 @@ def test_the_default_is_every_method_that_is_installed(shared, tmp_path, monkeyp
 
 def test_all_methods_without_some(shared, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(runner, "find_spec", lambda name: None)
+    monkeypatch.delenv("OPENBOX_PYTHON", raising=False)
     run = [str(shared), "--out", str(tmp_path / "out"), "--trials", "2", "--seeds", "1"]
     assert main([*run, "--jobs", "1", "--without", "grid,skopt_gp,gp_bo"]) == 0
     made = set(pd.read_csv(tmp_path / "out" / "summary.csv")["method"])
@@ -518,6 +588,16 @@ def test_several_folders_are_put_together(shared, ours, tmp_path, capsys):
     results.write_text(old)
     assert main([*run, "--results", str(results)]) == 0
     assert results.read_text() == old  # nothing but the date would change
+    assert main([*run, "--append", "More"]) == 1
+    assert "accepted is a title with --results FILE" in capsys.readouterr().err
+    for _ in range(2):  # the second takes the place of the first
+        assert main([*run, "--results", str(results), "--append", "More"]) == 0
+        out = capsys.readouterr()
+        assert results.read_text() == old + "\n## More\n\n" + out.out.replace("## ", "### ")
+        assert "ends with the section 'More' now" in out.err
+    append_results(results, "## a\n", "Last")
+    append_results(results, "## b\n", "More")
+    assert results.read_text() == old + "\n## Last\n\n### a\n\n## More\n\n### b\n"
     write_results(results, "other\n")
     assert results.read_text().endswith("other\n")
 
@@ -526,13 +606,13 @@ def test_names_and_packages_are_in_the_extra():
     text = (ROOT / "pyproject.toml").read_text()
     bench = text[text.index("bench = [") :].partition("\n]")[0].replace("-", "_")
     package = {"skopt": "scikit_optimize"}
-    for needed in {name for names in methods.NEEDS.values() for name in names}:
+    for needed in {name for names in methods.NEEDS.values() for name in names if name.islower()}:
         assert f'"{package.get(needed, needed)}>=' in bench
     issue = ["random", "random_2x", "grid", "default", "gp_bo", "portfolio", "portfolio_gp_bo",
              "portfolio_tpe", "optuna_tpe", "config_predictor", "meta_model",
              "meta_model_mse_raw", "nearest_tasks", "learned_distance",
              "rank_weighted", "warm_start", "warm_start_no_meta",
-             "syne_tune_zero_shot", "syne_tune_cts", "skopt_gp"]  # fmt: skip
+             "syne_tune_zero_shot", "syne_tune_cts", "openbox_rgpe", "skopt_gp"]  # fmt: skip
     assert list(METHODS) == issue
     readme = (ROOT / "benchmarks" / "README.md").read_text()
     assert all(f"`{name}`" in readme for name in issue)
