@@ -200,7 +200,8 @@ class View:
         g | k ~ N(m + sqrt(1 - h^2) D_k,  h^2 [(1 - a) D'D / n_tasks + a Matern] + noise),
 
     with m the mean over sources and D_k what source k deviates from it, so that over all k the
-    covariance is that of the sources. The unit is the sources' standard deviation about m.
+    covariance is that of the sources, as in HyperBO (Wang et al., 2024); to keep the sources apart
+    is this course's own. The unit is the sources' standard deviation about m.
 
     Attributes
     ----------
@@ -268,6 +269,8 @@ class Hypotheses:
         The trials.
     W : numpy.ndarray of shape (g, t, t)
         The inverse Cholesky factors, L^-1, of their covariances, noise included.
+    V : numpy.ndarray of shape (g, t or more, m)
+        L^-1 times their covariance with the pool, and room for more trials.
     c : numpy.ndarray of shape (g, k)
         The most probable factor of their scores.
     e : numpy.ndarray of shape (g, k, t)
