@@ -254,7 +254,8 @@ def plot_races(
     Parameters
     ----------
     races : dict of name to dict of method to array of shape (n_tasks, n_runs, n_trials)
-        A panel a race, the same methods in all. Each task is a family of its own; runs are
+        A panel a race, the same methods in all; the legend has the order in which they end in
+        the last one. Each task is a family of its own; runs are
         averaged within a task. Bands are 95 % intervals over tasks (`bootstrap_interval`).
     title : str
         What to see.
@@ -266,7 +267,7 @@ def plot_races(
     matplotlib.figure.Figure
     """
     figure, axes = plt.subplots(
-        1, len(races), sharey=True, squeeze=False, figsize=(3.5 * len(races) + 2, 3.8)
+        1, len(races), sharey=True, squeeze=False, figsize=(3.1 * len(races) + 3.2, 3.8)
     )
     for ax, (name, found) in zip(axes[0], races.items(), strict=True):
         for method, regrets in found.items():
@@ -276,7 +277,9 @@ def plot_races(
         ax.set_title(f"{name} (n = {len(curves)})")
         ax.label_outer()
     axes[0, 0].set(yscale="log", ylim=ylim)  # of all panels
-    label_lines(axes[0, -1])
+    lines = [line for line in axes[0, -1].get_lines() if not line.get_label().startswith("_")]
+    lines.sort(key=lambda line: -line.get_ydata()[-1])  # as they end in the last panel
+    figure.legend(handles=lines, loc="outside right center", handlelength=5, frameon=False)
     figure.suptitle(title)
     return figure
 

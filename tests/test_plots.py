@@ -236,8 +236,10 @@ def test_races_side_by_side():
         assert axes.get_ylim() == (0.01, 1)
         _, ours = axes.get_lines()
         np.testing.assert_allclose(ours.get_ydata(), regrets.mean(axis=(0, 1)))  # over runs too
-    labels = [text.get_text() for text in figure.axes[-1].texts]
-    assert sorted(labels) == sorted(found)
+    (legend,) = figure.legends
+    ends = {method: curves.mean(axis=(0, 1))[-1] for method, curves in found.items()}
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert labels == sorted(found, key=lambda method: -ends[method])  # in the order of the lines
     assert overlaps(figure, figure.axes[-1]) == 0
 
 
