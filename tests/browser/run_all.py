@@ -260,7 +260,10 @@ def run_lessons(process, address, token, options):
             seconds = time.monotonic() - begin
             failed |= report(path.name, faults, f"{cells} cells, {seconds:.0f} s, ")
             if options.screenshots:
-                page.evaluate("() => window.jupyterapp.shell.currentWidget.content.scrollToItem(0)")
+                # no promise to wait for: JupyterLab may never keep this one
+                page.evaluate(
+                    "() => { window.jupyterapp.shell.currentWidget.content.scrollToItem(0); }"
+                )
                 page.wait_for_timeout(500)
                 page.screenshot(path=options.screenshots / f"{path.stem}.png")
             page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
