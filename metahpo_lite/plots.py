@@ -255,8 +255,8 @@ def plot_races(
     ----------
     races : dict of name to dict of method to array of shape (n_tasks, n_runs, n_trials)
         A panel a race, the same methods in all; the legend has the order in which they end in
-        the last one. Each task is a family of its own; runs are
-        averaged within a task. Bands are 95 % intervals over tasks (`bootstrap_interval`).
+        the last one. Each task is a family of its own; runs are averaged within a task. Bands are
+        95 % intervals over tasks (`bootstrap_interval`).
     title : str
         What to see.
     ylim : pair of float
@@ -277,7 +277,7 @@ def plot_races(
         ax.set_title(f"{name} (n = {len(curves)})")
         ax.label_outer()
     axes[0, 0].set(yscale="log", ylim=ylim)  # of all panels
-    lines = [line for line in axes[0, -1].get_lines() if not line.get_label().startswith("_")]
+    lines, _ = axes[0, -1].get_legend_handles_labels()
     lines.sort(key=lambda line: -line.get_ydata()[-1])  # as they end in the last panel
     figure.legend(handles=lines, loc="outside right center", handlelength=5, frameon=False)
     figure.suptitle(title)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from scipy.linalg import cho_factor, cho_solve
 from scipy.special import log_softmax, softmax
 
 from metahpo_lite.bayes import (
@@ -394,7 +395,7 @@ class WarmStart:
         self.views = [View.of(self.points, space.categorical, scores)
                       for scores in (normal_ranks(-regrets), log_regrets(regrets))]  # fmt: skip
         self.number = {point.tobytes(): i for i, point in enumerate(self.points)}
-        self.process: GaussianProcess | None = None  # that interpolates
+        self.interpolator: tuple[GaussianProcess, np.ndarray] | None = None
         self.pool = [None] * 2 if pool is None else self._describe(self.candidates.pool_points)
         scale, spread = SCALE[0] * np.sqrt(len(space)), SCALE[1]
         scales = scale * np.exp(spread * rng.normal(size=(DRAWS, len(space))))
@@ -449,17 +450,20 @@ class WarmStart:
         numbers = np.array([self.number.get(point.tobytes(), -1) for point in points])
         views, new = [view[numbers] for view in self.views], numbers < 0
         if new.any():
-            self.process = self.process or self._interpolator()
-            found = np.split(self.process.predict(points[new])[0].T, 2)
+            self.interpolator = self.interpolator or self._interpolator()
+            process, weights = self.interpolator
+            found = np.split((process.covariance(points[new]).T @ weights).T, 2)
             for view, (mean, *deviations) in zip(views, found, strict=True):
                 view.points[new], view.mean[new] = points[new], mean
                 view.deviations[:, new] = deviations
         return views
 
-    def _interpolator(self) -> GaussianProcess:
-        """One process with the mean and the deviations of both views: they share length scales."""
+    def _interpolator(self) -> tuple[GaussianProcess, np.ndarray]:
+        """Fit one process to both views, which share length scales; the weights K^-1 y are kept."""
         y = np.vstack([row for v in self.views for row in (v.mean, *v.deviations)]).T
         some = slice(0, 100)  # are enough for length scales
         ranks = self.views[0].deviations.T
         process = GaussianProcess.fit(self.points[some], ranks[some], self.space.categorical)
-        return replace(process, X=self.points, y=y)
+        process = replace(process, X=self.points, y=y)
+        K = process.covariance(self.points) + process.noise * np.eye(len(y))
+        return process, cho_solve(cho_factor(K), y)
