@@ -17,6 +17,7 @@ import joblib
 import numpy as np
 import pandas as pd
 
+from metahpo_lite.histories import condition
 from metahpo_lite.hyperparameters import Categorical, Float
 from metahpo_lite.metadata import MetaDataset
 from metahpo_lite.spaces import Config, SearchSpace, whole_number
@@ -283,24 +284,14 @@ def _space_and_configs(where: Path, table: pd.DataFrame) -> tuple[SearchSpace, l
 
 def _condition(where, name, active, values, parents) -> dict[str, list[str]]:
     """Find the categorical hyperparameter, or several, whose choices decide what is active."""
-    if active[name].all():
-        return {}
-    allowed, holds = {}, {}
-    for parent, choices in parents.items():
-        seen = set(values[parent][active[name] & active[parent]].tolist())
-        holds[parent] = np.isin(values[parent], list(seen)) & active[parent]
-        allowed[parent] = [choice for i, choice in enumerate(choices) if i in seen]
-        if seen and (holds[parent] == active[name]).all():
-            return {parent: allowed[parent]}
-    some = [p for p in parents if allowed[p] and not holds[p].all()]
-    together = np.all([holds[p] for p in some], axis=0) if some else np.zeros(0)
-    if not (len(together) and (together == active[name]).all()):
+    found = condition(active[name], active, values, parents)
+    if found is None:
         row = int((~active[name]).argmax())
         raise ValueError(
             f"{where}: column {name!r}, row {row}: below 0, which is inactive, but no categorical "
             f"hyperparameter decides where it is; accepted is a choice of one of {list(parents)}"
         )
-    return {p: allowed[p] for p in some}
+    return found
 
 
 def _indexed(path: Path, names: Sequence[str]) -> pd.DataFrame:

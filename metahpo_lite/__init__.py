@@ -41,6 +41,7 @@ _NAMES = {
         "expected_improvement",
         "posterior",
     ],
+    "histories": [],  # lesson 14: how your own searches are read
     "trials": [],  # not needed in a lesson: how tables of trials are checked
     "card": [],  # not needed in a lesson: the data card
     "metadata": ["MetaDataset", "ReplayTask"],  # lesson 04
@@ -71,6 +72,9 @@ _NAMES = {
         "greedy_portfolio",
         "warm_start",
     ],
+    "recommendation": ["Recommendation", "recommend"],  # lesson 14
+    "search_cv": ["MetaSearchCV"],  # lesson 14
+    "optuna_sampler": ["MetaSampler", "enqueue_portfolio"],  # lesson 14
     "plots": ["show"],  # all lessons
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}

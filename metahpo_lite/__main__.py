@@ -1,21 +1,69 @@
-"""The command line: ``python -m metahpo_lite collect --help`` is its manual."""
+"""The command line: ``python -m metahpo_lite --help`` is its manual."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import joblib
+import numpy as np
 import pandas as pd
+from sklearn.model_selection import cross_val_score
 
 from metahpo_lite.collect import collect_experience, draw_configs
 from metahpo_lite.datasets import Dataset, list_datasets
-from metahpo_lite.learners import LEARNERS
+from metahpo_lite.learners import LEARNERS, get_learner
+from metahpo_lite.metadata import MetaDataset
 from metahpo_lite.metafeatures import meta_features
+from metahpo_lite.recommendation import doubtful_columns, recommend
+from metahpo_lite.search_cv import MAX_DESCRIBED, LearnerClassifier, MetaSearchCV
+from metahpo_lite.storage import write_file
+from metahpo_lite.tasks import sample_rows
+
+MAX_SEARCHED = 5000  # rows of a larger table on which a search evaluates
 
 MANUAL = """
+Hyperparameters for a table of your own, from experience with other tables.
+
+  # which configurations to try first: a second or two, nothing is fitted to your table
+  python -m metahpo_lite recommend my.csv --target y --learner svc
+
+  # try 20, learning from each: prints the best, and its score against the default's
+  python -m metahpo_lite recommend my.csv --target y --learner svc --trials 20 --out best.json
+
+  # evaluate configurations on your tables, and keep the scores as experience of your own
+  python -m metahpo_lite collect --learner svc --table my.csv --target y --out mine
+
+"COMMAND --help" says what else a command can do.
+"""
+
+RECOMMEND = """
+Print the configurations that do best on the known tables most similar to yours, best first, with
+the rank that each is predicted to have, and those tables:
+
+  python -m metahpo_lite recommend my.csv --target y --learner svc
+
+Numbers, categories, dates (2024-03-01) and missing values are taken as they come. Columns that look
+like identifiers, row numbers or free text are left out, and named. Of more than 10,000 rows so many
+describe the table.
+
+With --trials N these are the start of a search that learns from each of its N trials, by five-fold
+cross-validation (balanced accuracy; of more than 5,000 rows on so many). The score of the best
+trial flatters itself a little: of N scores it is the luckiest too. What --out writes builds the
+pipeline:
+
+  import json
+  from metahpo_lite.learners import get_learner
+  best = json.load(open("best.json"))
+  model = get_learner(best["learner"]).build(best["config"])  # to be fitted
+"""
+
+COLLECT = """
 Evaluate a learner's default and N other configurations (a Sobol sequence, the same for all) on
 tables, each by three-fold cross-validation, and write the scores and the meta-features of the
 tables into a folder:
@@ -49,29 +97,43 @@ def read_names(given: list[str]) -> list[str]:
     return names
 
 
-def read_own(path: str, target: str) -> Dataset:
+def read_own(path: str, target: str, argument: str = "--table") -> Dataset:
+    """Read a table of your own as a dataset."""
+    frame = read_table(path, argument)
+    return Dataset.from_frame(frame, target, Path(path).stem, source=Path(path).name)
+
+
+def read_table(path: str, argument: str) -> pd.DataFrame:
     """Read a table of your own; what kind of file it is, its name says."""
     suffix = Path(path).suffix.lower()
     separators = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
     if suffix != ".parquet" and suffix not in separators:
-        raise ValueError(f"--table: {path}; accepted: a name that ends in .csv, .tsv or .parquet")
+        raise ValueError(
+            f"{argument}: {path}; accepted: a name that ends in .csv, .tsv or .parquet"
+        )
     if not Path(path).is_file():
-        raise FileNotFoundError(f"--table: there is no file {path}")
+        raise FileNotFoundError(f"{argument}: there is no file {path}")
     try:
         frame = pd.read_parquet(path) if suffix == ".parquet" else _text(path, separators[suffix])
     except UnicodeDecodeError:
-        raise ValueError(f"--table: {path} is not UTF-8; accepted: text saved as UTF-8") from None
+        raise ValueError(
+            f"{argument}: {path} is not UTF-8; accepted: text saved as UTF-8"
+        ) from None
     except (ValueError, OSError) as error:  # pandas' and pyarrow's own errors are ValueErrors
         kind = "Parquet" if suffix == ".parquet" else f"values between {separators[suffix]!r}"
         reason = str(error).splitlines()[0]
-        raise ValueError(f"--table: {path}: {reason}; accepted: {kind}") from None
-    return Dataset.from_frame(frame, target, Path(path).stem, source=Path(path).name)
+        raise ValueError(f"{argument}: {path}: {reason}; accepted: {kind}") from None
+    return frame
 
 
 def _text(path: str, separator: str) -> pd.DataFrame:
     """Read a text file; a column of dates such as 2024-03-01 becomes one of dates."""
     frame = pd.read_csv(path, sep=separator, low_memory=False)
     header = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str).loc[0].dropna()
+    others = [s for s in (",", ";", "\t", "|") if s != separator and s in str(frame.columns[0])]
+    if frame.shape[1] == 1 and others:
+        raise ValueError(f"all is in one column, {frame.columns[0]!r}: the values seem to be "
+                         f"between {others[0]!r}; save them again")  # fmt: skip
     if header.duplicated().any():  # pandas would call a second y y.1, and a model see the target
         twice = header[header.duplicated()].iloc[0]
         raise ValueError(f"the column {twice!r} occurs twice")
@@ -84,16 +146,27 @@ def _text(path: str, separator: str) -> pd.DataFrame:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    top = argparse.ArgumentParser(prog="python -m metahpo_lite", allow_abbrev=False)
+    form = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+    top = argparse.ArgumentParser(prog="python -m metahpo_lite", description=MANUAL, **form)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    one = commands.add_parser(
+    add = commands.add_parser(
+        "recommend", help="which configurations to try on a table", description=RECOMMEND, **form
+    ).add_argument
+    add("table", metavar="FILE", help="your table: .csv, .tsv or .parquet")
+    add("--target", required=True, metavar="COLUMN", help="the column that is to be predicted")
+    add("--learner", required=True, choices=list(LEARNERS), help="what is tuned")
+    add("--experience", metavar="DIR", help="a folder of your own experience (what is shipped)")
+    add("--n", type=_whole, default=5, metavar="N", help="configurations to print (%(default)s)")
+    add("--trials", type=_whole, metavar="N", help="also search, with so many trials")
+    add("--jobs", type=_whole, default=1, metavar="N", help="fits at once (%(default)s)")
+    add("--format", choices=["text", "json"], default="text", help="(%(default)s)")
+    add("--out", metavar="FILE", help="write the best configuration, as JSON")
+    add = commands.add_parser(
         "collect",
         help="evaluate configurations of a learner on tables, and keep the scores",
-        description=MANUAL,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    add = one.add_argument
+        description=COLLECT,
+        **form,
+    ).add_argument
     add("--learner", required=True, choices=list(LEARNERS), help="what is tuned")
     add("--out", required=True, metavar="DIR", help="the folder: a new one, or one to go on with")
     add("--configs", type=_whole, default=200, metavar="N", help="beside the default (%(default)s)")
@@ -142,6 +215,99 @@ def run_collect(args: argparse.Namespace) -> None:
     print(f"{args.out}: {experience}; " + ", ".join(f"{n} {kind}" for kind, n in counts.items()))
 
 
+def run_recommend(args: argparse.Namespace) -> None:
+    """Recommend configurations for a table, and search if so many trials are asked for."""
+    frame, notes = read_table(args.table, "FILE"), []
+    features = frame.drop(columns=[args.target], errors="ignore")
+    for name, kind in doubtful_columns(features).items():
+        notes.append(f"column {name!r} looks like {kind}: left out. If it should count, make "
+                     "categories or numbers of it")  # fmt: skip
+        frame = frame.drop(columns=name)
+    dataset = Dataset.from_frame(frame, args.target, Path(args.table).stem)
+    if len(dataset.X) > MAX_DESCRIBED:
+        notes.append(f"{len(dataset.X):,} rows: described by {MAX_DESCRIBED:,} of them")
+    learner, experience = (
+        get_learner(args.learner),
+        MetaDataset.load(args.experience or args.learner),
+    )
+    described = meta_features(dataset, max_rows=MAX_DESCRIBED)
+    found = recommend(described, experience, args.n)
+    answer = {
+        "table": args.table, "target": args.target, "rows": len(dataset.X),
+        "features": dataset.X.shape[1], "classes": dataset.n_classes, "learner": args.learner,
+        "notes": notes,
+        "configurations": len(experience.configs),
+        "recommended": [{"rank": round(float(rank), 1), "config": config}
+                        for config, rank in zip(found.configs, found.ranks, strict=True)],
+        "similar": [{"task": task, "distance": round(float(far), 3)}
+                    for task, far in found.distances.head(3).items()],
+    }  # fmt: skip
+    best = found.configs[0]
+    if args.trials:
+        X, y = dataset.X, dataset.y
+        if len(X) > MAX_SEARCHED:
+            notes.append(f"{len(X):,} rows: the search evaluates on {MAX_SEARCHED:,} of them")
+            rows = sample_rows(y.to_numpy(), MAX_SEARCHED, 5, np.random.default_rng(0))
+            X, y = X.iloc[rows], y.iloc[rows]
+        search = MetaSearchCV(
+            learner,
+            experience,
+            n_trials=args.trials,
+            scoring="balanced_accuracy",
+            n_jobs=args.jobs,
+            refit=False,
+            verbose=1,
+            random_state=0,
+        )
+        default = LearnerClassifier(learner)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            search.fit(X, y)
+            scores = cross_val_score(default, X, y, scoring="balanced_accuracy", n_jobs=args.jobs)
+        best, row = search.best_params_, search.best_index_
+        answer["search"] = {
+            "trials": len(search.configs_), "metric": "balanced_accuracy", "config": best,
+            "score": float(search.best_score_),
+            "std": float(search.cv_results_["std_test_score"][row]),
+            "default_score": float(scores.mean()), "default_std": float(scores.std()),
+            "trust": search.trust_,
+        }  # fmt: skip
+    if args.out:
+        kept = {"learner": args.learner, "config": best, "table": args.table, "target": args.target}
+        write_file(Path(args.out), json.dumps(kept | answer.get("search", {}), indent=2) + "\n")
+    print(json.dumps(answer, indent=2) if args.format == "json" else _as_text(answer))
+
+
+def _as_text(answer: dict[str, Any]) -> str:
+    """Return what `run_recommend` found, for people."""
+
+    def shown(config: dict) -> str:
+        return ", ".join(f"{n}={v:.4g}" if isinstance(v, float) else f"{n}={v}"
+                         for n, v in config.items())  # fmt: skip
+
+    lines = [
+        f"{answer['table']}: {answer['rows']:,} rows, {answer['features']} features, "
+        f"{answer['classes']} classes of {answer['target']!r}",
+        *(f"note: {note}" for note in answer["notes"]),
+        "",
+        f"{answer['learner']}: what to try, with the predicted rank of "
+        f"{answer['configurations']} configurations",
+        *(f"{i:3}. rank {row['rank']:5.1f}   {shown(row['config'])}"
+          for i, row in enumerate(answer["recommended"], 1)),
+        "",
+        "Most similar known tables (distance): "
+        + ", ".join(f"{row['task']} ({row['distance']:.2f})" for row in answer["similar"]),
+    ]  # fmt: skip
+    if found := answer.get("search"):
+        lines += [
+            "",
+            f"Best of {found['trials']} trials: {found['score']:.4f} (the default: "
+            f"{found['default_score']:.4f}), {found['metric']} of five folds",
+            f"     {shown(found['config'])}",
+        ]
+    return "\n".join(lines)
+
+
 def exit_code(program: str, command: Callable, args: argparse.Namespace) -> int:
     """Run a command, and return its exit code; an error is said in one line."""
     try:
@@ -163,7 +329,8 @@ def main(argv: list[str] | None = None) -> int:
     args = commands.parse_args(argv)
     if (args.table is None) != (args.target is None):
         commands.error("--table and --target belong together")
-    return exit_code("metahpo_lite", run_collect, args)
+    run = run_recommend if args.command == "recommend" else run_collect
+    return exit_code("metahpo_lite", run, args)
 
 
 if __name__ == "__main__":

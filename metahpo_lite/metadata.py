@@ -6,6 +6,7 @@ of the experience can be replayed: it answers like a live one, by looking the sc
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from metahpo_lite.card import card
 from metahpo_lite.catalogue import data_folder
 from metahpo_lite.datasets import did_you_mean
 from metahpo_lite.evaluation import normalised_regret
+from metahpo_lite.histories import of_cv_results, of_optuna, of_search
 from metahpo_lite.spaces import Config, SearchSpace, whole_number
 from metahpo_lite.storage import (
     SCORES,
@@ -39,7 +41,9 @@ from metahpo_lite.trials import (
     checked_meta_features,
     checked_tasks,
     checked_trials,
+    from_histories,
     from_trials,
+    surrogate,
 )
 
 
@@ -312,6 +316,140 @@ class MetaDataset:
             If the table cannot be used; the message names the column and the row.
         """
         return cls(**from_trials(table, meta_features, families, space, n_configs, seed))
+
+    @classmethod
+    def from_optuna(
+        cls,
+        studies: Any,
+        meta_features: pd.DataFrame | None = None,
+        families: Mapping[str, str] | None = None,
+        *,
+        space: SearchSpace | None = None,
+        n_configs: int = 200,
+        seed: int = 0,
+    ) -> MetaDataset:
+        """Make experience of Optuna studies: a task each, of its completed trials.
+
+        A score is the study's value, or minus the value if it was minimised.
+
+        Parameters
+        ----------
+        studies : list of optuna.Study, one study, or a storage
+            A storage may be given by its address, such as "sqlite:///studies.db".
+        meta_features, families, n_configs, seed
+            As for `from_trials`; a task has the name of its study.
+        space : SearchSpace, optional
+            If not given, the ranges are those of the distributions, and conditions are found by
+            where the trials have a hyperparameter.
+
+        Raises
+        ------
+        ValueError
+            If a study has several objectives, the studies do not agree on what a hyperparameter
+            is, or a condition cannot be found.
+        """
+        histories, found = of_optuna(studies)
+        space = found if space is None else space
+        return cls(**from_histories(histories, space, meta_features, families, n_configs, seed))
+
+    @classmethod
+    def from_cv_results(
+        cls,
+        results: Sequence[Mapping] | Mapping[str, Mapping],
+        meta_features: pd.DataFrame | None = None,
+        families: Mapping[str, str] | None = None,
+        *,
+        space: SearchSpace | None = None,
+        n_configs: int = 200,
+        seed: int = 0,
+    ) -> MetaDataset:
+        """Make experience of scikit-learn's searches: a task each, of its ``cv_results_``.
+
+        Parameters
+        ----------
+        results : list of dict, or dict of dict
+            ``[search.cv_results_, ...]``; in a dict the keys name the tasks.
+        meta_features, families, n_configs, seed
+            As for `from_trials`.
+        space : SearchSpace, optional
+            If not given, numbers range from the smallest to the largest that was tried, on a log
+            scale if these are positive and a factor of 100 apart; conditions are found by where
+            the trials have a hyperparameter.
+
+        Raises
+        ------
+        ValueError
+            If one is no such table, has a value that is neither number, text, truth value nor
+            None, or a condition cannot be found.
+        """
+        histories, found = of_cv_results(results)
+        space = found if space is None else space
+        return cls(**from_histories(histories, space, meta_features, families, n_configs, seed))
+
+    def add(
+        self,
+        search: Any,
+        name: str | None = None,
+        family: str | None = None,
+        meta_features: pd.Series | None = None,
+    ) -> MetaDataset:
+        """Return this experience and one task more: what a search has found.
+
+        A surrogate of the search's trials predicts the scores of the experience's configurations;
+        those that were tried have the score that they had.
+
+        Parameters
+        ----------
+        search : MetaSearchCV, another search of scikit-learn's, or optuna.Study
+            One that has finished, in the same space.
+        name : str, optional
+            Of the task; "search 1" and so on if not given.
+        family : str, optional
+            The name if not given.
+        meta_features : Series, optional
+            Of the task's table, if the experience has some; a search that used them has them.
+
+        Returns
+        -------
+        MetaDataset
+            A new one: ``experience = experience.add(search)``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a configuration of the search is not of this space, fewer than two have a score,
+            the name is there already, or meta-features are missing.
+        """
+        if name is None:
+            numbers = itertools.count(1)
+            name = next(n for n in map("search {}".format, numbers) if n not in self.tasks.index)
+        history = of_search(search, self.space, name)
+        if len(history.scores) < 2:
+            raise ValueError(f"search: {len(history.scores)} trials have a score, accepted are "
+                             "two or more")  # fmt: skip
+        if name in self.tasks.index:
+            raise ValueError(f"name: there is a task {name!r} already, accepted is another name")
+        known = {config_key(c): s for c, s in zip(history.configs, history.scores, strict=True)}
+        predict = surrogate(self.space.encode(history.configs), history.scores, seed=0).predict
+        pairs = zip(self.configs, predict(self.points), strict=True)
+        scores = [known.get(config_key(config), score) for config, score in pairs]
+        trials = pd.DataFrame({"task": name, "config": range(len(scores)), "score": scores})
+        tasks = self.tasks.copy()
+        tasks.loc[name, ["family", "source", "licence"]] = [family or name, "your own search", ""]
+        described = self.meta_features
+        if described is not None:
+            row = meta_features
+            if row is None:  # a study has a sampler, which may have used some
+                row = getattr(getattr(search, "sampler", search), "meta_features", None)
+            if row is None:
+                row = getattr(search, "meta_features_", None)
+            if not isinstance(row, pd.Series):
+                raise ValueError("meta_features: the search has none, accepted is a Series: "
+                                 "meta_features(X, y) of its table; this experience has some for "
+                                 "each task")  # fmt: skip
+            described = pd.concat([described, row.to_frame(name).T.rename_axis("task")])
+        trials = pd.concat([self.trials, trials], ignore_index=True)
+        return replace(self, trials=trials, tasks=tasks, meta_features=described)
 
 
 @dataclass(frozen=True, eq=False)

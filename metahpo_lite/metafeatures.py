@@ -70,14 +70,15 @@ from threadpoolctl import threadpool_limits
 
 from metahpo_lite.datasets import Dataset, as_table
 from metahpo_lite.learners import get_learner
-from metahpo_lite.spaces import check_seed
+from metahpo_lite.spaces import check_seed, whole_number
+from metahpo_lite.tasks import sample_rows
 
 MAX_CORRELATED = 500  # columns, evenly spaced: wide tables have millions of pairs
 MAX_LANDMARK_ROWS = 1000
 FOLDS = 3
 
 
-def meta_features(table, y=None, groups=None, seed=0) -> pd.Series:
+def meta_features(table, y=None, groups=None, seed=0, max_rows=None) -> pd.Series:
     """Describe a table by numbers; the docstring of this module defines each of them.
 
     The order of the rows does not matter.
@@ -92,6 +93,9 @@ def meta_features(table, y=None, groups=None, seed=0) -> pd.Series:
         Some of "simple", "statistical", "information", "landmarkers"; all unless given.
     seed : int
         Fixes the rows and the folds of the landmarkers.
+    max_rows : int, optional
+        A larger table is described by so many of its rows, drawn class by class; the group
+        "simple" by all of them.
 
     Returns
     -------
@@ -111,7 +115,7 @@ def meta_features(table, y=None, groups=None, seed=0) -> pd.Series:
     >>> meta_features(load_dataset("iris"), groups="simple")["largest_class"].round(2)
     np.float64(0.33)
     """
-    return _compute(table, y, groups, seed)[0]
+    return _compute(table, y, groups, seed, max_rows)[0]
 
 
 def meta_feature_seconds(table, y=None, groups=None, seed=0) -> pd.Series:
@@ -130,17 +134,21 @@ def meta_feature_seconds(table, y=None, groups=None, seed=0) -> pd.Series:
     return _compute(table, y, groups, seed)[1]
 
 
-def _compute(table, y, groups, seed) -> tuple[pd.Series, pd.Series]:
+def _compute(table, y, groups, seed, max_rows=None) -> tuple[pd.Series, pd.Series]:
     groups = _check_groups(groups)
     seed = check_seed(seed)
+    if max_rows is not None:
+        whole_number("max_rows", max_rows, or_else=", or None")
     X, y = _prepare(table, y)
+    rows = sample_rows(y, max_rows, FOLDS, np.random.default_rng(seed))
+    some = (X, y) if len(rows) == len(y) else (X.iloc[rows].reset_index(drop=True), y[rows])
     values, seconds = {}, {}
     # One thread: the same sums on every machine. What is undefined is NaN, and no news.
     with threadpool_limits(1), np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for group in groups:
             start = time.perf_counter()
-            values.update(GROUPS[group](X, y, seed))
+            values.update(GROUPS[group](*((X, y) if group == "simple" else some), seed))
             seconds[group] = time.perf_counter() - start
     return pd.Series(values, dtype="float64"), pd.Series(seconds, dtype="float64")
 

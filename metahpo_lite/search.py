@@ -6,6 +6,7 @@ StopIteration when it has nothing left to propose; `update` gets NaN for a trial
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Sequence
@@ -85,6 +86,57 @@ class GridSearch:
 
     def update(self, config: Config, score: float) -> None:
         """Grid search learns nothing from a trial."""
+
+
+def as_if_failed(
+    searcher: Searcher, configs: Sequence[Config], rng: np.random.Generator
+) -> Searcher:
+    """Copy a searcher, and let the copy believe that some configurations were tried and failed.
+
+    What it proposes then can be tried while these still run: the constant liar with the worst
+    score (Ginsbourger et al., 2010).
+
+    Parameters
+    ----------
+    searcher : Searcher
+        It is not told.
+    configs : sequence of dict
+    rng : numpy.random.Generator
+        The searcher's own, which the copy shares.
+
+    Returns
+    -------
+    Searcher
+    """
+    liar = copy.deepcopy(searcher, {id(rng): rng})
+    for config in configs:
+        liar.update(config, math.nan)
+    return liar
+
+
+def suggest_batch(searcher: Searcher, n: int, rng: np.random.Generator) -> list[Config]:
+    """Propose configurations that can be tried at once, each `as_if_failed` those before it.
+
+    Parameters
+    ----------
+    searcher : Searcher
+    n : int
+    rng : numpy.random.Generator
+        The searcher's own.
+
+    Returns
+    -------
+    list of dict
+        At most `n`: fewer if the searcher has nothing left to propose.
+    """
+    batch: list[Config] = []
+    while len(batch) < n:
+        liar = as_if_failed(searcher, batch, rng) if batch else searcher
+        try:
+            batch.append(liar.suggest())
+        except StopIteration:
+            break
+    return batch
 
 
 def run(searcher: Searcher, task: Any, n_trials: int, progress: bool = False) -> pd.DataFrame:

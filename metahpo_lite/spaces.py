@@ -405,6 +405,28 @@ class SearchSpace:
 
         return {h.name: distribution(h) for h in self}
 
+    def suggest(self, trial: Any) -> Config:
+        """Let an Optuna trial suggest a configuration: what is active, and nothing else.
+
+        Parameters
+        ----------
+        trial : optuna.Trial
+
+        Returns
+        -------
+        dict
+        """
+        config: Config = {}
+        for h in self:
+            if not is_active(h, config):
+                continue
+            if isinstance(h, Categorical):
+                config[h.name] = trial.suggest_categorical(h.name, h.choices)
+            else:
+                ask = trial.suggest_int if isinstance(h, Int) else trial.suggest_float
+                config[h.name] = ask(h.name, h.low, h.high, log=h.log)
+        return config
+
     @classmethod
     def from_optuna(cls, distributions: Mapping[str, Any]) -> SearchSpace:
         """Build a space without conditions from ``{name: Optuna distribution}``.
@@ -435,3 +457,37 @@ class SearchSpace:
             )
 
         return cls([hyperparameter(name, d) for name, d in distributions.items()])
+
+    @classmethod
+    def from_scipy(cls, distributions: Mapping[str, Any]) -> SearchSpace:
+        """Build a space without conditions from what `RandomizedSearchCV` takes.
+
+        Parameters
+        ----------
+        distributions : dict
+            A list of choices, or one of scipy's frozen distributions: ``uniform``, ``loguniform``
+            and ``randint``.
+
+        Raises
+        ------
+        ValueError
+            If there is another one; the message says how to write it.
+        """
+        if not isinstance(distributions, Mapping):
+            raise ValueError(f"space: got {distributions!r}, accepted is a SearchSpace, or a dict "
+                             "of lists and scipy distributions")  # fmt: skip
+        found = []
+        for name, given in distributions.items():
+            kind = getattr(getattr(given, "dist", None), "name", None)
+            if isinstance(given, (list, tuple, np.ndarray)):
+                found.append(Categorical(name, list(given)))
+            elif kind in ("uniform", "loguniform", "reciprocal"):
+                found.append(Float(name, *given.support(), log=kind != "uniform"))
+            elif kind == "randint":
+                found.append(Int(name, *given.support()))
+            else:
+                raise ValueError(
+                    f"space: {name!r} is {given!r}, accepted is a list, or scipy's uniform, "
+                    "loguniform or randint; a SearchSpace can have conditions too"
+                )
+        return cls(found)

@@ -180,7 +180,7 @@ class LiveTask:
     def splits(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Row numbers of the training and the test part of each fold."""
         y = self.dataset.y.to_numpy()
-        rows = _sample_rows(y, self.max_rows, self.folds, np.random.default_rng(self.seed))
+        rows = sample_rows(y, self.max_rows, self.folds, np.random.default_rng(self.seed))
         kfold = StratifiedKFold(self.folds, shuffle=True, random_state=self.seed)
         return [(rows[train], rows[test]) for train, test in kfold.split(rows, y[rows])]
 
@@ -200,7 +200,7 @@ class LiveTask:
         return folds
 
 
-def _sample_rows(y: np.ndarray, max_rows: int | None, at_least: int, rng) -> np.ndarray:
+def sample_rows(y: np.ndarray, max_rows: int | None, at_least: int, rng) -> np.ndarray:
     """Draw about `max_rows` row numbers, class by class, and some of every class."""
     if max_rows is None or len(y) <= max_rows:
         return np.arange(len(y))

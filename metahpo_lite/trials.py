@@ -5,7 +5,7 @@ What is wrong in a table is said with its name, the column and the row, counted 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import ExtraTreesRegressor
 
+from metahpo_lite.histories import History, configs_in
 from metahpo_lite.hyperparameters import Categorical, Float, Int
 from metahpo_lite.spaces import Config, SearchSpace, check_seed, whole_number
 from metahpo_lite.storage import SCORES, TASKS, config_key, refuse
 
+SURROGATE = "100 extremely randomised trees per task"
 STATUS = ("ok", "failed", "timeout")
 Where = Path | str  # what is checked: a file, or the name of a table
 
@@ -145,11 +147,25 @@ def from_trials(
     keys = pd.Series([config_key(config) for config in configs])
     twice = pd.DataFrame({"task": task, "key": keys}).duplicated()
     refuse("table", "task", twice, task, "each configuration once per task")
+    return aligned(task, configs, scores, space, meta_features, families, n_configs, seed)
 
+
+def aligned(
+    task: pd.Series,
+    configs: Sequence[Config],
+    scores: pd.Series,
+    space: SearchSpace,
+    meta_features: pd.DataFrame | None,
+    families: Mapping[str, str] | None,
+    n_configs: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Return the parts of the `MetaDataset` of trials, a row each; see its `from_trials`."""
+    keys = pd.Series([config_key(config) for config in configs])
     number, distinct = pd.factorize(keys)
     names = list(dict.fromkeys(task))
-    pool = pd.Series(configs).groupby(number).first().tolist()
-    if len(table) == len(names) * len(distinct):
+    pool = pd.Series(list(configs)).groupby(number).first().tolist()
+    if len(task) == len(names) * len(distinct):
         trials = pd.DataFrame({"task": task, "config": number, "score": scores})
         about = {}
     else:
@@ -167,7 +183,7 @@ def from_trials(
             "config": np.tile(np.arange(len(pool)), len(names)),
             "score": np.concatenate(predicted),
         })  # fmt: skip
-        about = {"surrogate": "100 extremely randomised trees per task", "seed": seed}
+        about = {"surrogate": SURROGATE, "seed": seed}
     families = {} if families is None else {str(t): f for t, f in dict(families).items()}
     refuse("families", "task", [t not in names for t in families], list(families), "a task")
     tasks = pd.DataFrame({"family": [str(families.get(name, name)) for name in names]})
@@ -181,6 +197,33 @@ def from_trials(
         "meta_features": meta_features,
         "about": about,
     }
+
+
+def from_histories(
+    histories: Sequence[History],
+    space: SearchSpace,
+    meta_features: pd.DataFrame | None,
+    families: Mapping[str, str] | None,
+    n_configs: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Return the parts of the `MetaDataset` of searches; a configuration tried twice counts once.
+
+    Its score is then the mean.
+    """
+    rows = [
+        (history.name, config_key(config), config, score)
+        for history in histories
+        for config, score in zip(configs_in(space, history), history.scores, strict=True)
+    ]
+    table = pd.DataFrame(rows, columns=["task", "key", "config", "score"])
+    table = table.groupby(["task", "key"], sort=False, as_index=False).agg(
+        {"config": "first", "score": "mean"}
+    )
+    configs = table["config"].tolist()
+    return aligned(
+        table["task"], configs, table["score"], space, meta_features, families, n_configs, seed
+    )
 
 
 def _space_of_columns(values: pd.DataFrame) -> SearchSpace:

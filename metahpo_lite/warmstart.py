@@ -48,6 +48,7 @@ COLD = 0.03  # of the belief, before the first trial: the new task is like none 
 DRAWS = 16  # sets of length scales that it may have then
 NEAR = 10  # sources that meta-features favour before the first trial
 FADE = 2.0  # trials that halve the say of meta-features
+KNOWN = 20  # trials in the whole space that are made where the sources' scores are known
 UNLIKELY = 1e-3  # of the belief; hypotheses below it have no say
 
 
@@ -355,7 +356,9 @@ class WarmStart:
     meta_features : Series, optional
         Of the new task: near sources are then more probable at first.
     pool : sequence of dict, optional
-        Search among these configurations alone: those that a replayed task knows.
+        Search among these configurations alone: those that a replayed task knows. If not given,
+        the first `KNOWN` trials (a quarter of the configurations at most) are of the experience's
+        own, whose scores there are known and not interpolated; then the whole space is searched.
     distance : TaskDistance or LearnedDistance, optional
         Fitted to the experience. If not given, and there are meta-features, a `LearnedDistance`
         is fitted.
@@ -389,14 +392,16 @@ class WarmStart:
         if meta_features is not None:
             k = min(NEAR, n)
             self.prior = first_weights(space, rng, experience, meta_features, distance, k)
-        self.space, self.candidates, self.trust_ = space, Candidates(space, rng, pool), 1 - COLD
+        self.known = None if pool is not None else min(KNOWN, len(experience.configs) // 4)
+        self.candidates = Candidates(space, rng, experience.configs if pool is None else pool)
+        self.space, self.trust_ = space, 1 - COLD
         regrets, self.points = experience.regrets.to_numpy(), experience.points
         self.start = self.points[int((self.prior @ regrets).argmin())]
         self.views = [View.of(self.points, space.categorical, scores)
                       for scores in (normal_ranks(-regrets), log_regrets(regrets))]  # fmt: skip
         self.number = {point.tobytes(): i for i, point in enumerate(self.points)}
         self.interpolator: tuple[GaussianProcess, np.ndarray] | None = None
-        self.pool = [None] * 2 if pool is None else self._describe(self.candidates.pool_points)
+        self.pool = self._describe(self.candidates.pool_points)
         scale, spread = SCALE[0] * np.sqrt(len(space)), SCALE[1]
         scales = scale * np.exp(spread * rng.normal(size=(DRAWS, len(space))))
         self.alike = [
@@ -410,6 +415,8 @@ class WarmStart:
 
     def suggest(self) -> Config:
         """Propose the most promising configuration; StopIteration when none is left."""
+        if self.known is not None and len(self.candidates.scores) >= self.known:
+            self.candidates.pool = None
         if not len(self.candidates.scores):
             return self.candidates.nearest(self.start)
         return self.candidates.best(self._promise)

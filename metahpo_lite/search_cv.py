@@ -1,0 +1,563 @@
+"""MetaSearchCV: hyperparameter search with experience, as a scikit-learn search estimator.
+
+What scikit-learn's `RandomizedSearchCV` does with random configurations, this does with those that
+`WarmStart` proposes: evaluating, refitting, predicting and reporting are scikit-learn's own.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import effective_n_jobs
+from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
+from sklearn.exceptions import FitFailedWarning
+from sklearn.model_selection import check_cv
+from sklearn.model_selection._search import BaseSearchCV  # made for subclasses, yet not exported
+from sklearn.svm import SVC
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_is_fitted, validate_data
+from tqdm.auto import tqdm
+
+from metahpo_lite.bayes import BayesianSearch
+from metahpo_lite.datasets import did_you_mean
+from metahpo_lite.hyperparameters import is_number
+from metahpo_lite.learners import LEARNERS, Learner, get_learner
+from metahpo_lite.metadata import MetaDataset
+from metahpo_lite.metafeatures import meta_features
+from metahpo_lite.metric_based import TaskDistance
+from metahpo_lite.search import Searcher, suggest_batch
+from metahpo_lite.spaces import Config, SearchSpace, whole_number
+from metahpo_lite.tasks import METRICS
+from metahpo_lite.warmstart import WarmStart
+
+MAX_DESCRIBED = 10_000  # rows that describe a larger table
+
+
+class LearnerClassifier(ClassifierMixin, BaseEstimator):
+    """A learner as a scikit-learn classifier whose parameters are its hyperparameters.
+
+    Parameters
+    ----------
+    learner : Learner or str
+    random_state : int
+        The seed of the model.
+    **config
+        The hyperparameters that differ from the learner's default. What their conditions switch
+        off has no effect.
+
+    Attributes
+    ----------
+    pipeline_ : sklearn.pipeline.Pipeline
+        What `Learner.build` returns, fitted.
+    classes_ : array of shape (n_classes,)
+    """
+
+    def __init__(self, learner: Learner | str, random_state: int = 0, **config):
+        self.learner, self.random_state, self.config = learner, random_state, config
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the learner, the seed, and the hyperparameters by name."""
+        own = {"learner": self.learner, "random_state": self.random_state}
+        return own | _learner(self.learner).default | self.config
+
+    def set_params(self, **params) -> LearnerClassifier:
+        """Set some of these."""
+        for name in ("learner", "random_state"):
+            setattr(self, name, params.pop(name, getattr(self, name)))
+        for name in params:
+            _ = _learner(self.learner).space[name]  # a KeyError says what is accepted
+        self.config = self.config | params
+        return self
+
+    def __sklearn_clone__(self) -> LearnerClassifier:
+        return LearnerClassifier(self.learner, self.random_state, **self.config)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        kinds = tags.input_tags
+        kinds.allow_nan = kinds.string = kinds.categorical = kinds.sparse = True
+        return tags
+
+    def fit(self, X, y, sample_weight=None) -> LearnerClassifier:
+        """Fit the pipeline of these hyperparameters."""
+        X, y = _checked(self, X, y)
+        check_classification_targets(y)
+        learner = _learner(self.learner)
+        config = learner.space.drop_inactive(learner.default | self.config)
+        self.pipeline_ = learner.build(config, self.random_state)
+        preprocess, model = self.pipeline_.named_steps.values()
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        model.fit(preprocess.fit_transform(X, y), y, **weights)
+        self.classes_ = model.classes_
+        return self
+
+    def _has(self, method: str) -> bool:
+        learner = _learner(self.learner)
+        return hasattr(learner.model(learner.default, 0), method)
+
+    def _call(self, method: str, X) -> np.ndarray:
+        check_is_fitted(self)
+        return getattr(self.pipeline_, method)(_checked(self, X, reset=False))
+
+    def predict(self, X) -> np.ndarray:
+        """Predict the class of each row."""
+        return self._call("predict", X)
+
+    @available_if(lambda self: self._has("predict_proba"))
+    def predict_proba(self, X) -> np.ndarray:
+        """Predict the probability of each class, (n_rows, n_classes)."""
+        return self._call("predict_proba", X)
+
+    @available_if(lambda self: self._has("decision_function"))
+    def decision_function(self, X) -> np.ndarray:
+        """Predict how far each row is on the side of each class."""
+        return self._call("decision_function", X)
+
+
+def _checked(estimator: BaseEstimator, X, *y, reset: bool = True):
+    """Return X, and y if given, after scikit-learn's checks; a DataFrame stays as it is."""
+    found = validate_data(
+        estimator, X, *y, reset=reset, dtype=None, ensure_all_finite=False, accept_sparse=True
+    )
+    table, *y = found if y else (found,)
+    table = X if isinstance(X, pd.DataFrame) else table
+    return (table, *y) if y else table
+
+
+def _learner(learner: Learner | str) -> Learner:
+    return get_learner(learner) if isinstance(learner, str) else learner
+
+
+class MetaSearchCV(BaseSearchCV):
+    """Search over hyperparameters that begins with experience, and learns from its trials.
+
+    It is used as scikit-learn's `RandomizedSearchCV` is, and has the same attributes and methods.
+    The configurations are those of `WarmStart`: the first ones did well on similar tables, the
+    next ones also on this table. Without experience it is `BayesianSearch`, and says so.
+
+    Parameters
+    ----------
+    estimator : str, Learner or estimator
+        A built-in learner by its name ("svc", "hist_gradient_boosting", "mlp"), which takes any
+        table as it comes; or any scikit-learn estimator or pipeline.
+    experience : str, path, MetaDataset, False or None
+        The name of a built-in learner, a folder of experience, or experience. None takes what is
+        shipped, if the estimator is a built-in learner, and False takes none.
+    space : SearchSpace or dict, optional
+        What may be tuned; that of the learner or of the experience if not given. A dict of lists
+        and scipy distributions, as for `RandomizedSearchCV`, becomes a space. A hyperparameter
+        ``C`` is the estimator's parameter of that name, or else its only ``step__C``.
+    n_trials : int
+        The budget: how many configurations are tried.
+    scoring : str or callable, optional
+        One metric, higher is better; the estimator's own if not given. What is shipped is
+        experience with "balanced_accuracy".
+    n_jobs : int, optional
+        How many fits run at once. As few trials as keep all workers busy are proposed at a time:
+        one, unless there are more workers than folds.
+    refit : bool or callable
+        Whether to fit the best configuration to all rows at the end.
+    cv : int, splitter or iterable, optional
+        Five folds if not given, stratified for a classifier; the same for all trials.
+    verbose : int
+        1 shows a progress bar with the best score; more is what scikit-learn prints besides.
+    pre_dispatch, error_score, return_train_score
+        As for `RandomizedSearchCV`.
+    random_state : int, RandomState or None
+        Fixes what is random in the search, in its folds, and in the model of a learner.
+    time_budget : float, optional
+        Seconds after which no further trial begins; one trial is always made.
+
+    Attributes
+    ----------
+    best_params_, best_score_, best_estimator_, best_index_, cv_results_, refit_time_, ...
+        As for `RandomizedSearchCV`; `best_params_` are those of the estimator.
+    configs_ : list of dict
+        The configuration of each row of `cv_results_`, in the order in which they were tried.
+    space_ : SearchSpace
+    experience_ : MetaDataset or None
+    meta_features_ : Series or None
+        Of X and y; None unless the experience has some.
+    trust_ : float
+        How probable the search holds it, after the last trial, that this table is like one of the
+        experience (see `WarmStart`); 0 without experience.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        If an argument cannot be used, no trial has a score, or the target is not one of classes
+        where experience is of classification.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> X, y = load_wine(return_X_y=True)
+    >>> search = MetaSearchCV("svc", n_trials=3, random_state=0).fit(X, y)
+    >>> search.best_score_ > 0.9
+    True
+    """
+
+    def __init__(
+        self,
+        estimator,
+        experience=None,
+        space=None,
+        n_trials=20,
+        *,
+        scoring=None,
+        n_jobs=None,
+        refit=True,
+        cv=None,
+        verbose=0,
+        pre_dispatch="2*n_jobs",
+        random_state=None,
+        error_score=np.nan,
+        return_train_score=False,
+        time_budget=None,
+    ):
+        super().__init__(
+            estimator,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.experience, self.space, self.n_trials = experience, space, n_trials
+        self.random_state, self.time_budget = random_state, time_budget
+
+    # ------------------------------------------------------------------ a name as the estimator
+
+    def _resolved(self, seed: int = 0) -> MetaSearchCV:
+        """Return a copy of this search whose estimator is one, not a learner or its name."""
+        resolved = copy.copy(self)
+        if isinstance(self.estimator, (str, Learner)):
+            resolved.estimator = LearnerClassifier(_learner(self.estimator), seed)
+        return resolved
+
+    def __sklearn_tags__(self):
+        resolved = self._resolved()
+        tags = super(MetaSearchCV, resolved).__sklearn_tags__()
+        tags.input_tags = copy.copy(get_tags(resolved.estimator).input_tags)
+        return tags
+
+    def get_metadata_routing(self):
+        """Say which step of the search takes which metadata (see scikit-learn's user guide)."""
+        return super(MetaSearchCV, self._resolved()).get_metadata_routing()
+
+    # ------------------------------------------------------------------ the search
+
+    def fit(self, X, y=None, **params) -> MetaSearchCV:
+        """Search, and fit the best configuration to all rows.
+
+        Interrupted by the keyboard, it goes on with the trials that it has.
+
+        Parameters
+        ----------
+        X, y
+            As for the estimator.
+        **params
+            ``groups`` for the splitter, ``sample_weight`` and others for the estimator.
+        """
+        whole_number("n_trials", self.n_trials)
+        budget = self.time_budget
+        if budget is not None and not (is_number(budget) and budget > 0):
+            raise ValueError(f"time_budget: got {budget!r}, accepted is above 0 seconds, or None")
+        if isinstance(self.scoring, (list, tuple, set, Mapping)):
+            raise ValueError(f"scoring: got {self.scoring!r}, accepted is one metric: a search "
+                             "for several has no single best; choose one")  # fmt: skip
+        random = check_random_state(self.random_state)
+        run = self._resolved(int(random.randint(2**31 - 1)))
+        rng = np.random.default_rng(random.randint(2**31 - 1))
+        if hasattr(self.cv, "random_state") and not isinstance(self.cv.random_state, Integral):
+            run.cv = copy.copy(self.cv)  # else each trial would have other folds
+            run.cv.random_state = int(random.randint(2**31 - 1))
+        run.cv = check_cv(run.cv, y, classifier=is_classifier(run.estimator))
+        run.verbose = max(0, self.verbose - 1)  # the first level is the bar
+        if isinstance(run.estimator, LearnerClassifier):
+            X, y = _checked(clone(run.estimator), X, y)
+        run._prepare(X, y, params.get("groups"), rng, bar=self.verbose > 0)
+        super(MetaSearchCV, run).fit(X, y, **params)
+        run._finish()
+        vars(self).update({n: v for n, v in vars(run).items() if n[0] != "_" and n[-1] == "_"})
+        return self
+
+    def _prepare(self, X, y, groups, rng: np.random.Generator, bar: bool) -> None:
+        """Make the searcher, and what turns its configurations into parameters."""
+        self.experience_, self.space_ = _what_is_known(self)
+        self.meta_features_, self.trust_ = None, 0.0
+        if self.experience_ is None:
+            searcher = BayesianSearch(self.space_, rng)
+        else:
+            if self.experience_.about.get("metric") in METRICS:
+                _check_classes(y)
+            if self.experience_.meta_features is not None:
+                self.meta_features_ = meta_features(X, y, max_rows=MAX_DESCRIBED)
+            distance = None  # a given one is as good here, and a learned one takes as long as a fit
+            if self.experience_.meta_features is not None:
+                distance = TaskDistance().fit(self.experience_)
+            searcher = WarmStart(
+                self.space_, rng, self.experience_, self.meta_features_, distance=distance
+            )
+        parameters = _parameters(self.estimator, self.space_, self.experience_, X, y)
+        # as few at once as keep all workers busy
+        size = math.ceil(effective_n_jobs(self.n_jobs) / self.cv.get_n_splits(X, y, groups))
+        self._trials = _Trials(searcher, rng, parameters, size, bar)
+
+    def _run_search(self, evaluate_candidates: Callable) -> None:
+        """Propose, evaluate, learn: scikit-learn calls this with what evaluates a batch."""
+        trials = self._trials
+        end = time.monotonic() + (self.time_budget or math.inf)
+        try:
+            with tqdm(total=self.n_trials, unit="trial", disable=not trials.bar) as bar:
+                while (left := self.n_trials - len(trials.configs)) > 0:
+                    batch = suggest_batch(trials.searcher, min(trials.size, left), trials.rng)
+                    if not batch or (trials.configs and time.monotonic() > end):
+                        break
+                    trials.run(evaluate_candidates, batch)
+                    bar.update(len(batch))
+                    bar.set_postfix(best=f"{np.nanmax([*trials.scores, -np.inf]):.4g}")
+        except KeyboardInterrupt:
+            if not np.isfinite(trials.scores).any():
+                raise
+            warnings.warn(f"interrupted: {len(trials.configs)} of {self.n_trials} trials are kept",
+                          stacklevel=2)  # fmt: skip
+        if len(trials.failed) == len(trials.scores):
+            raise trials.error
+
+    def _finish(self) -> None:
+        """Put the trials that failed whole back in their places: scikit-learn keeps none."""
+        trials = self._trials
+        if not np.isfinite(trials.scores).any():
+            raise ValueError(
+                f"scoring: {self.scoring!r} is not finite in any of {len(trials.scores)} trials; "
+                "accepted is a metric that returns a number for this estimator and these classes"
+            )
+        self.configs_, self.trust_ = trials.configs, getattr(trials.searcher, "trust_", 0.0)
+        ok = np.array([i for i in range(len(trials.configs)) if i not in trials.failed])
+        self.cv_results_ = _spread(self.cv_results_, ok, trials.failed, self.error_score)
+        self.best_index_ = int(ok[self.best_index_])
+
+    # ------------------------------------------------------------------ what follows a search
+
+    def _has(self, method: str) -> bool:
+        """Tell whether the estimator has a method, known by its name only or fitted."""
+        if not self.refit:
+            raise AttributeError(f"refit: got {self.refit!r}, accepted for {method} is True")
+        return hasattr(getattr(self, "best_estimator_", self._resolved().estimator), method)
+
+    @available_if(lambda self: self._has("predict"))
+    def predict(self, X):
+        """Predict with the best estimator."""
+        check_is_fitted(self)
+        return self.best_estimator_.predict(X)
+
+    @available_if(lambda self: self._has("predict_proba"))
+    def predict_proba(self, X):
+        """Predict probabilities with the best estimator."""
+        check_is_fitted(self)
+        return self.best_estimator_.predict_proba(X)
+
+    @available_if(lambda self: self._has("decision_function"))
+    def decision_function(self, X):
+        """Call the best estimator's decision function."""
+        check_is_fitted(self)
+        return self.best_estimator_.decision_function(X)
+
+
+@dataclass(eq=False)
+class _Trials:
+    """The trials of a search: their configurations, scores, and those that failed whole."""
+
+    searcher: Searcher
+    rng: np.random.Generator
+    parameters: Callable[[Config], dict[str, Any]]
+    size: int  # of a batch
+    bar: bool
+    configs: list[Config] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    failed: dict[int, dict] = field(default_factory=dict)  # parameters, by number of the trial
+    error: Exception | None = None
+
+    def run(self, evaluate_candidates: Callable, batch: list[Config]) -> None:
+        """Evaluate a batch, and tell the searcher."""
+        candidates = [self.parameters(config) for config in batch]
+        try:
+            with warnings.catch_warnings():
+                # it would come again at each trial; a trial without a score is in cv_results_
+                warnings.filterwarnings("ignore", "One or more of the (test|train) scores")
+                results = evaluate_candidates(candidates)
+            if "mean_test_score" not in results:
+                raise TypeError("scoring: got a function that returns a dict, accepted is one "
+                                "that returns a number")  # fmt: skip
+            scores = results["mean_test_score"][-len(batch) :].tolist()
+        except ValueError as error:
+            if "fits failed" not in str(error):  # no fault of these parameters
+                raise
+            warnings.warn(str(error), FitFailedWarning, stacklevel=2)
+            self.failed |= dict(enumerate(candidates, len(self.configs)))
+            self.error, scores = error, [math.nan] * len(batch)
+        for config, score in zip(batch, scores, strict=True):
+            self.searcher.update(config, score if math.isfinite(score) else math.nan)
+        self.configs, self.scores = self.configs + batch, self.scores + scores
+
+
+# ---------------------------------------------------------------------- what the user gave
+
+
+def _what_is_known(search: MetaSearchCV) -> tuple[MetaDataset | None, SearchSpace]:
+    """Find the experience, if any, and the space of a search whose estimator is resolved."""
+    given, space = search.experience, search.space
+    if space is not None and not isinstance(space, SearchSpace):
+        space = SearchSpace.from_scipy(space)
+    learner = None
+    if isinstance(search.estimator, LearnerClassifier):
+        learner = _learner(search.estimator.learner)
+    shipped = learner is not None and LEARNERS.get(learner.name) == learner
+    experience = None
+    if isinstance(given, MetaDataset):
+        experience = given
+    elif given is not None and given is not False:
+        experience = MetaDataset.load(given)
+    elif given is None and shipped and space in (None, learner.space):
+        experience = MetaDataset.load(learner.name)
+    elif given is None:
+        warnings.warn(
+            "experience: got None, and none is shipped for this estimator and space: this is "
+            "plain Bayesian optimization. Give experience of your own, such as "
+            "MetaDataset.from_cv_results([...]); or False, which says that it is meant",
+            stacklevel=4,
+        )
+    if space is None and experience is None and learner is None:
+        raise ValueError("space: got None, accepted is a SearchSpace, or a dict of lists and "
+                         "scipy distributions; or give experience, which has a space")  # fmt: skip
+    if space is None:
+        space = learner.space if experience is None else experience.space
+    if experience is not None and space != experience.space:
+        raise ValueError(f"experience: it is of another space, {experience.space.names}; accepted "
+                         f"is one of the space searched, {space.names} with the same bounds and "
+                         "choices: leave out space, or make experience of this one with "
+                         "MetaDataset.from_trials(..., space=space)")  # fmt: skip
+    return experience, space
+
+
+def _check_classes(y) -> None:
+    """Raise a ValueError unless the target can be one of classes, as the experience's are."""
+    kind = type_of_target(y, input_name="y")
+    if kind not in ("binary", "multiclass"):
+        raise ValueError(
+            f"y: Unknown label type: {kind}. Maybe you are trying to fit a classifier on a "
+            "regression target: this experience is of classification. Accepted are classes; "
+            "pandas.qcut makes some of numbers; for regression collect experience of your own, "
+            "such as MetaDataset.from_cv_results([...])"
+        )
+
+
+def _parameters(
+    estimator: BaseEstimator, space: SearchSpace, experience: MetaDataset | None, X, y
+) -> Callable[[Config], dict[str, Any]]:
+    """Return what turns a configuration of the space into parameters of the estimator."""
+    if isinstance(estimator, LearnerClassifier):
+        for name in space.names:
+            _ = _learner(estimator.learner).space[name]  # a KeyError says what is accepted
+        return dict
+    learner = None if experience is None else LEARNERS.get(experience.name)
+    if learner is not None and learner.space == space:
+        return _model_parameters(estimator, learner, experience, X, y)
+    known, full = sorted(estimator.get_params()), {}
+    for name in space.names:
+        steps = [p for p in known if p == name] or [p for p in known if p.endswith(f"__{name}")]
+        if len(steps) != 1:
+            raise ValueError(
+                f"estimator: {type(estimator).__name__} has {len(steps)} parameters {name!r}"
+                f"{did_you_mean(name, known)}; accepted is one for each hyperparameter of the "
+                f"space, {space.names}: name them as the estimator does, such as step__parameter"
+            )
+        full[name] = steps[0]
+    return lambda config: {full[name]: value for name, value in config.items()}
+
+
+def _model_parameters(
+    estimator: BaseEstimator, learner: Learner, experience: MetaDataset, X, y
+) -> Callable[[Config], dict[str, Any]]:
+    """The same for another pipeline with the model of a built-in learner in it.
+
+    The learner's gamma is a multiple of scikit-learn's "scale", so that of this pipeline is needed.
+    """
+    kind = type(learner.model(learner.default, 0))
+    found = [(name, part) for name, part in {"": estimator, **estimator.get_params()}.items()
+             if type(part) is kind]  # fmt: skip
+    if len(found) != 1:
+        raise ValueError(
+            f"estimator: {type(estimator).__name__} has {len(found)} steps {kind.__name__}; "
+            f"accepted with experience of {learner.name!r} is one, or estimator={learner.name!r}, "
+            "which prepares any table itself; experience of your own fits your own pipeline: "
+            "MetaDataset.from_cv_results([...])"
+        )
+    step = found[0][0]
+    prefix, unit = f"{step}__" if step else "", 1.0
+    if kind is SVC:
+        before = estimator[: [name for name, _ in estimator.steps].index(step)] if step else ()
+        Z = clone(before).fit_transform(X, y) if len(before) else np.asarray(X)
+        unit = 1 / (
+            Z.shape[1]
+            * (Z.multiply(Z).mean() - Z.mean() ** 2 if hasattr(Z, "multiply") else np.var(Z))
+        )
+
+    def settings(config: Config) -> dict[str, Any]:
+        return learner.model(config, 0).get_params()
+
+    default = settings(learner.default)
+    tuned = {
+        n for config in experience.configs for n, v in settings(config).items() if v != default[n]
+    }
+
+    def parameters(config: Config) -> dict[str, Any]:
+        values = {n: v for n, v in settings(config).items() if n in tuned}
+        if "gamma" in values:
+            values["gamma"] *= unit
+        return {prefix + n: v for n, v in values.items()}
+
+    return parameters
+
+
+def _spread(results: dict, ok: np.ndarray, failed: Mapping[int, dict], error_score) -> dict:
+    """Return ``cv_results_`` with a row for each trial that failed, in the order of the trials."""
+    if not failed:
+        return results
+    n, full = len(ok) + len(failed), {}
+    for key, column in results.items():
+        if key == "params":
+            rows = dict(zip(ok, column, strict=True)) | failed
+            full[key] = [rows[i] for i in range(n)]
+            continue
+        full[key] = (
+            np.ma.masked_all(n, column.dtype)
+            if key.startswith("param_")
+            else np.full(n, len(ok) + 1 if key.startswith("rank_") else np.nan, column.dtype)
+        )
+        full[key][ok] = column
+        for i, params in failed.items():
+            if key.startswith("param_") and key[6:] in params:
+                full[key][i] = params[key[6:]]
+            elif (
+                key.endswith("_score")
+                and is_number(error_score)
+                and key.split("_")[0] not in ("rank", "std")
+            ):
+                full[key][i] = error_score
+    return full
