@@ -80,7 +80,8 @@ else
 	awk '/^uv==/ {on=1} on {print} on && !/\\$$/ {exit}' requirements.txt > .venv/uv.txt && \
 	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r .venv/uv.txt; }
 	@rm -f $@
-	$(INSTALL) --require-hashes --no-deps -r requirements.txt
+	@# compiled once here, and not at each start where nothing may be written
+	$(INSTALL) --compile-bytecode --require-hashes --no-deps -r requirements.txt
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@# No question about news over the first lesson, and no look for updates: nothing needs the network
 	@$(BIN)/python -m jupyter labextension disable --level=sys_prefix @jupyterlab/apputils-extension:announcements >.venv/news.log 2>&1

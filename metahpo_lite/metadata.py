@@ -20,7 +20,6 @@ import pandas as pd
 from metahpo_lite.card import card
 from metahpo_lite.catalogue import data_folder
 from metahpo_lite.datasets import did_you_mean
-from metahpo_lite.evaluation import normalised_regret
 from metahpo_lite.histories import of_cv_results, of_optuna, of_search
 from metahpo_lite.spaces import Config, SearchSpace, whole_number
 from metahpo_lite.storage import (
@@ -119,14 +118,14 @@ class MetaDataset:
         0 is the best of the task, 1 the worst, or one that failed; all are 0 on a task on which
         all score the same.
         """
-
-        def regret(scores):
-            best, worst = scores.max(), scores.min()
-            if best > worst:
-                return normalised_regret(scores, best, worst)
-            return best - scores.fillna(worst)
-
-        return self.scores.apply(regret, axis=1, result_type="broadcast")
+        scores = self.scores.to_numpy()
+        best, worst = np.nanmax(scores, axis=1), np.nanmin(scores, axis=1)
+        best, worst = best[:, None], worst[:, None]
+        scores = np.where(np.isnan(scores), worst, scores)
+        regrets = np.divide(
+            best - scores, best - worst, out=np.zeros_like(scores), where=best > worst
+        )
+        return pd.DataFrame(regrets, self.scores.index, self.scores.columns)
 
     @property
     def families(self) -> pd.Series:
@@ -250,7 +249,10 @@ class MetaDataset:
             if "task" not in described:
                 raise ValueError(f"{path}: column 'task' is missing; accepted is one row a task")
             described = checked_meta_features(described.set_index("task"), tasks.index, path)
-        return cls(space, configs, trials, tasks, described, about)
+        loaded = object.__new__(cls)  # all of it is checked, and its errors name the files
+        vars(loaded).update(space=space, configs=tuple(configs), trials=trials, tasks=tasks,
+                            meta_features=described, about=about)  # fmt: skip
+        return loaded
 
     def save(self, folder: str | os.PathLike) -> Path:
         """Write the experience into a new folder, and return its path.

@@ -86,25 +86,63 @@ class MetaSampler(BaseSampler):
     # ------------------------------------------------------------------ what Optuna calls
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Refuse a study with several objectives."""
+        """Refuse a study with several objectives.
+
+        Parameters
+        ----------
+        study, trial
+            Optuna's.
+
+        Raises
+        ------
+        ValueError
+            If it has several.
+        """
         if len(study.directions) > 1:
             raise ValueError(
                 f"study: it has {len(study.directions)} objectives, accepted is one: experience "
                 "says what is best, not what is a good compromise; use Optuna's NSGAIISampler"
             )
 
-    def infer_relative_search_space(self, study, trial) -> dict[str, BaseDistribution]:
-        """Return no distribution: all is sampled as the objective asks for it."""
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Return no distribution: a value is looked up when the objective asks for it.
+
+        Parameters
+        ----------
+        study, trial
+            Optuna's.
+        """
         return {}
 
-    def sample_relative(self, study, trial, search_space) -> dict[str, Any]:
-        """Return nothing."""
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return nothing, for the same reason.
+
+        Parameters
+        ----------
+        study, trial, search_space
+            Optuna's.
+        """
         return {}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
     ) -> Any:
-        """Return the value of the configuration that was proposed for this trial."""
+        """Return the value of the configuration that was proposed for this trial.
+
+        Parameters
+        ----------
+        study, trial, name, distribution
+            Optuna's.
+
+        Raises
+        ------
+        ValueError
+            If the experience has the hyperparameter with another distribution.
+        """
         if name not in self.distributions:
             self._tell_once(
                 f"{name}: the experience does not know it, so it is sampled independently; it "

@@ -204,7 +204,7 @@ class MetaSearchCV(BaseSearchCV):
     >>> from sklearn.datasets import load_wine
     >>> X, y = load_wine(return_X_y=True)
     >>> search = MetaSearchCV("svc", n_trials=3, random_state=0).fit(X, y)
-    >>> search.best_score_ > 0.9
+    >>> bool(search.best_score_ > 0.9)
     True
     """
 
@@ -272,6 +272,16 @@ class MetaSearchCV(BaseSearchCV):
             As for the estimator.
         **params
             ``groups`` for the splitter, ``sample_weight`` and others for the estimator.
+
+        Returns
+        -------
+        MetaSearchCV
+            This search.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError
+            See the class.
         """
         whole_number("n_trials", self.n_trials)
         budget = self.time_budget

@@ -213,7 +213,8 @@ def sample_rows(y: np.ndarray, max_rows: int | None, at_least: int, rng) -> np.n
 
 
 @cache
-def _threads() -> ThreadpoolController:
+def threads() -> ThreadpoolController:
+    """Return what limits threads; to look for their libraries takes a while."""
     return ThreadpoolController()
 
 
@@ -222,7 +223,7 @@ def _score_folds(task: LiveTask, config: Mapping[str, Any]) -> np.ndarray:
     scorer = get_scorer(task.metric)
     scores = []
     # One thread: the same sums on every machine; parallel work is for whole evaluations.
-    with _threads().limit(limits=1), warnings.catch_warnings():
+    with threads().limit(limits=1), warnings.catch_warnings():
         # The learners' limits on steps, epochs and batches are part of the learner.
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "Got `batch_size` less than 1 or larger than")
