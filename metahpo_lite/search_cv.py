@@ -268,10 +268,9 @@ class MetaSearchCV(BaseSearchCV):
 
         Parameters
         ----------
-        X, y
-            As for the estimator.
-        **params
-            ``groups`` for the splitter, ``sample_weight`` and others for the estimator.
+        X, y, params
+            As for the estimator; ``groups`` is for the splitter, ``sample_weight`` and others for
+            the estimator.
 
         Returns
         -------
