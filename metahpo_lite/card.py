@@ -69,6 +69,13 @@ def card(experience: Any, command: str = "") -> str:
         ]  # fmt: skip
     if "surrogate" in about:
         lines += [f"Scores are predictions: {about['surrogate']}, seed {about['seed']}.", ""]
+    if "added" in about:
+        lines += [
+            f"Added from searches: {', '.join(about['added'])}. Their scores are those of the "
+            "search, by its metric and folds; where it did not try a configuration, a surrogate "
+            "predicts (100 extremely randomised trees).",
+            "",
+        ]
     if "versions" in about:
         versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
         lines += [f"Begun on {about['date']} with {versions}.", ""]

@@ -187,8 +187,10 @@ def _check_target(y: pd.Series, target) -> None:
     most = 20 if pd.api.types.is_float_dtype(y.dtype) else max(20, len(y) / 10)
     if pd.api.types.is_numeric_dtype(y.dtype) and distinct > most:
         raise ValueError(f"target: {target!r} has {distinct} distinct numbers: looks like "
-                         f"regression: the course tunes classifiers; bin it first "
-                         f"(pandas.qcut); {accepted}")  # fmt: skip
+                         "regression: the course tunes classifiers, and its experience is of "
+                         "classification; bin it first (pandas.qcut), or make experience of your "
+                         "own searches (MetaDataset.from_cv_results, or from_optuna); "
+                         f"{accepted}")  # fmt: skip
 
 
 def _labels(y: pd.Series) -> pd.Series:

@@ -451,7 +451,8 @@ class MetaDataset:
                                  "each task")  # fmt: skip
             described = pd.concat([described, row.to_frame(name).T.rename_axis("task")])
         trials = pd.concat([self.trials, trials], ignore_index=True)
-        return replace(self, trials=trials, tasks=tasks, meta_features=described)
+        about = {**self.about, "added": [*self.about.get("added", ()), name]}
+        return replace(self, trials=trials, tasks=tasks, meta_features=described, about=about)
 
 
 @dataclass(frozen=True, eq=False)

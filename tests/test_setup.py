@@ -227,11 +227,16 @@ def test_file_imports_only_from_files_above_it(path):
     assert set(imported_modules(ast.parse(path.read_text(encoding="utf-8")))) <= above
 
 
-def test_wheel_holds_library_data_and_licences(tmp_path):
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    (wheel,) = tmp_path.glob("*.whl")
+    return next(folder.glob("*.whl"))
+
+
+def test_wheel_holds_library_data_and_licences(wheel, tmp_path):
     held = zipfile.ZipFile(wheel).namelist()
     for path in PACKAGE.glob("*.py"):
         assert f"metahpo_lite/{path.name}" in held
@@ -252,6 +257,60 @@ def test_wheel_holds_library_data_and_licences(tmp_path):
     file, shape = done.stdout.split(" ", 1)
     assert file == str(tmp_path / "site" / "metahpo_lite" / "__init__.py")
     assert shape.endswith(", 201) 1000\n")
+
+
+def core_distributions():
+    """What the core requires, and what that requires, as it is installed here."""
+    found, names = {}, ["metahpo_lite"]
+    while names:
+        name = canonicalize_name(names.pop())
+        if name in found:
+            continue
+        found[name] = metadata.distribution(name)
+        needed = [Requirement(text) for text in found[name].requires or ()]
+        names += [r.name for r in needed if not r.marker or r.marker.evaluate({"extra": ""})]
+    del found["metahpo-lite"]
+    return found
+
+
+@pytest.mark.skipif(os.name == "nt", reason="makes links")
+def test_wheel_alone_recommends_and_searches(wheel, tmp_path):
+    """In an empty environment, with what the core requires and nothing else."""
+    assert wheel.stat().st_size <= 15e6
+    env = {n: v for n, v in os.environ.items() if n != "PYTHONPATH"}
+
+    def call(*command):
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    call(sys.executable, "-m", "venv", "--without-pip", "empty")
+    python = str(tmp_path / "empty" / "bin" / "python")
+    site = Path(
+        call(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
+    )
+    for distribution in core_distributions().values():
+        for top in {Path(file).parts[0] for file in distribution.files} - {"..", "__pycache__"}:
+            if not (site / top).exists():
+                (site / top).symlink_to(distribution.locate_file(top))
+    call(sys.executable, "-m", "uv", "pip", "install", "--offline", "--no-deps", "--python", python,
+         str(wheel))  # fmt: skip
+    code = """
+import importlib.util, sys
+for name in ("tensorflow", "keras", "optuna", "matplotlib", "jupyterlab", "IPython", "nbformat"):
+    assert importlib.util.find_spec(name) is None, name
+from sklearn.datasets import load_wine
+from metahpo_lite import MetaSearchCV
+X, y = load_wine(return_X_y=True, as_frame=True)
+X.assign(y=y).to_csv("wine.csv", index=False)
+search = MetaSearchCV("svc", n_trials=4, random_state=0).fit(X, y)
+print(search.experience_, search.best_score_ > 0.9, sys.modules["metahpo_lite"].__file__)
+"""
+    found = call(python, "-c", code)
+    assert found.startswith("MetaDataset('svc': ")
+    assert f" True {site}" in found
+    command = "-m metahpo_lite recommend wine.csv --target y --learner svc"
+    assert "  1. rank " in call(python, *command.split())
 
 
 # The documents
@@ -287,6 +346,20 @@ def test_readme_snippet_runs(snippet, tmp_path):
     command = [sys.executable, "-c", snippet]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+def test_readme_recommends(tmp_path):
+    table = re.search(r"^```csv\n(.*?)^```", README, re.M | re.S)[1]
+    (tmp_path / "my.csv").write_text(table, encoding="utf-8")
+    calls = re.findall(r"^\.venv/bin/python (-m metahpo_lite recommend .*)$", README, re.M)
+    assert len(calls) == 2
+    for call in calls:
+        command = [sys.executable, *call.split()]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        assert "  1. rank " in done.stdout
+    assert "the default: " in done.stdout
+    assert '"config"' in (tmp_path / "best.json").read_text()
 
 
 def test_no_file_names_a_package_host():
