@@ -22,6 +22,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import check_cv
 from sklearn.model_selection._search import BaseSearchCV  # made for subclasses, yet not exported
+from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.metaestimators import available_if
@@ -32,7 +33,7 @@ from tqdm.auto import tqdm
 from metahpo_lite.bayes import BayesianSearch
 from metahpo_lite.datasets import did_you_mean
 from metahpo_lite.hyperparameters import is_number
-from metahpo_lite.learners import LEARNERS, Learner, get_learner
+from metahpo_lite.learners import LEARNERS, Learner, TotalVarianceScaler, get_learner
 from metahpo_lite.metadata import MetaDataset
 from metahpo_lite.metafeatures import meta_features
 from metahpo_lite.metric_based import TaskDistance
@@ -517,15 +518,14 @@ def _model_parameters(
             "which prepares any table itself; experience of your own fits your own pipeline: "
             "MetaDataset.from_cv_results([...])"
         )
-    step = found[0][0]
-    prefix, unit = f"{step}__" if step else "", 1.0
+    step, unit = found[0][0], 1.0
     if kind is SVC:
-        before = estimator[: [name for name, _ in estimator.steps].index(step)] if step else ()
-        Z = clone(before).fit_transform(X, y) if len(before) else np.asarray(X)
-        unit = 1 / (
-            Z.shape[1]
-            * (Z.multiply(Z).mean() - Z.mean() ** 2 if hasattr(Z, "multiply") else np.var(Z))
-        )
+        Z = X
+        if isinstance(estimator, Pipeline) and step in (names := list(estimator.named_steps)):
+            before = clone(estimator[: names.index(step)])
+            Z = before.fit_transform(X, y) if len(before) else X
+        Z = Z.toarray() if hasattr(Z, "toarray") else Z
+        unit = float(TotalVarianceScaler().fit(Z).scale_ ** -2)
 
     def settings(config: Config) -> dict[str, Any]:
         return learner.model(config, 0).get_params()
@@ -539,7 +539,7 @@ def _model_parameters(
         values = {n: v for n, v in settings(config).items() if n in tuned}
         if "gamma" in values:
             values["gamma"] *= unit
-        return {prefix + n: v for n, v in values.items()}
+        return {f"{step}__{n}" if step else n: v for n, v in values.items()}
 
     return parameters
 
@@ -550,23 +550,18 @@ def _spread(results: dict, ok: np.ndarray, failed: Mapping[int, dict], error_sco
         return results
     n, full = len(ok) + len(failed), {}
     for key, column in results.items():
+        name = key.removeprefix("param_")
         if key == "params":
             rows = dict(zip(ok, column, strict=True)) | failed
             full[key] = [rows[i] for i in range(n)]
-            continue
-        full[key] = (
-            np.ma.masked_all(n, column.dtype)
-            if key.startswith("param_")
-            else np.full(n, len(ok) + 1 if key.startswith("rank_") else np.nan, column.dtype)
-        )
-        full[key][ok] = column
-        for i, params in failed.items():
-            if key.startswith("param_") and key[6:] in params:
-                full[key][i] = params[key[6:]]
-            elif (
-                key.endswith("_score")
-                and is_number(error_score)
-                and key.split("_")[0] not in ("rank", "std")
-            ):
-                full[key][i] = error_score
+        elif name != key:
+            full[key] = np.ma.masked_all(n, column.dtype)
+            full[key][ok] = column
+            for i, params in failed.items():
+                if name in params:
+                    full[key][i] = params[name]
+        else:
+            blank = error_score if key.startswith(("mean_test", "mean_train", "split")) else np.nan
+            full[key] = np.full(n, len(ok) + 1 if key.startswith("rank") else blank, column.dtype)
+            full[key][ok] = column
     return full
