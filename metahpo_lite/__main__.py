@@ -217,19 +217,24 @@ def run_collect(args: argparse.Namespace) -> None:
 
 def run_recommend(args: argparse.Namespace) -> None:
     """Recommend configurations for a table, and search if so many trials are asked for."""
+    learner = get_learner(args.learner)
+    experience = MetaDataset.load(args.experience or args.learner)
+    if experience.space != learner.space:
+        raise ValueError(f"--experience: {args.experience} is of {experience.space.names}; "
+                         f"accepted is that of {args.learner}: {learner.space.names}")  # fmt: skip
+    if args.out and not (folder := Path(args.out).absolute().parent).is_dir():
+        raise FileNotFoundError(f"--out: there is no folder {folder}")  # now, not after a search
     frame, notes = read_table(args.table, "FILE"), []
     features = frame.drop(columns=[args.target], errors="ignore")
     for name, kind in doubtful_columns(features).items():
         notes.append(f"column {name!r} looks like {kind}: left out. If it should count, make "
                      "categories or numbers of it")  # fmt: skip
         frame = frame.drop(columns=name)
+    if notes and list(frame.columns) == [args.target]:
+        raise ValueError(f"{args.table}: no feature is left: {'; '.join(notes)}")
     dataset = Dataset.from_frame(frame, args.target, Path(args.table).stem)
     if len(dataset.X) > MAX_DESCRIBED:
         notes.append(f"{len(dataset.X):,} rows: described by {MAX_DESCRIBED:,} of them")
-    learner, experience = (
-        get_learner(args.learner),
-        MetaDataset.load(args.experience or args.learner),
-    )
     described = meta_features(dataset, max_rows=MAX_DESCRIBED)
     found = recommend(described, experience, args.n)
     answer = {

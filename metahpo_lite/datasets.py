@@ -181,8 +181,6 @@ def _check_target(y: pd.Series, target) -> None:
     distinct, accepted = y.nunique(), "accepted: at least two classes that repeat"
     if distinct < 2:
         raise ValueError(f"target: {target!r} has {distinct} distinct values; {accepted}")
-    if distinct == len(y):
-        raise ValueError(f"target: {target!r} is different in each of {len(y)} rows; {accepted}")
     # whole numbers may be codes of many classes, if there are ten rows for each of them
     most = 20 if pd.api.types.is_float_dtype(y.dtype) else max(20, len(y) / 10)
     if pd.api.types.is_numeric_dtype(y.dtype) and distinct > most:
@@ -191,6 +189,8 @@ def _check_target(y: pd.Series, target) -> None:
                          "classification; bin it first (pandas.qcut), or make experience of your "
                          "own searches (MetaDataset.from_cv_results, or from_optuna); "
                          f"{accepted}")  # fmt: skip
+    if distinct == len(y):
+        raise ValueError(f"target: {target!r} is different in each of {len(y)} rows; {accepted}")
 
 
 def _labels(y: pd.Series) -> pd.Series:

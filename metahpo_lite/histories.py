@@ -49,7 +49,7 @@ def of_optuna(studies: Any) -> tuple[list[History], SearchSpace]:
         storage = studies
         names = optuna.study.get_all_study_names(storage)
         studies = [optuna.load_study(study_name=name, storage=storage) for name in names]
-    studies = list(studies)
+    studies = list(studies) if isinstance(studies, Iterable) else [studies]  # then it is refused
     histories = [of_study(study) for study in studies]
     found: dict[str, list] = {}
     for study in studies:
@@ -59,12 +59,16 @@ def of_optuna(studies: Any) -> tuple[list[History], SearchSpace]:
                 if all(ours != other for other, _ in found.setdefault(name, [])):
                     found[name].append((ours, study.study_name))
     histories = _named_once(histories)
-    hyperparameters = [_joined(alike) for alike in found.values()]
-    return histories, _with_conditions(hyperparameters, [c for h in histories for c in h.configs])
+    configs = [config for history in histories for config in history.configs]
+    names = {name for config in configs for name in config}  # others: in trials that failed alone
+    hyperparameters = [_joined(alike) for name, alike in found.items() if name in names]
+    return histories, _with_conditions(hyperparameters, configs)
 
 
 def of_study(study: Any) -> History:
     """Read the completed trials of an Optuna study."""
+    if not hasattr(study, "directions"):
+        raise TypeError(f"studies: got {study!r}, accepted are Optuna studies, or a storage")
     if len(study.directions) > 1:
         raise ValueError(f"studies: {study.study_name!r} has {len(study.directions)} objectives, "
                          "accepted is one")  # fmt: skip
@@ -85,6 +89,8 @@ def of_cv_results(results: Any) -> tuple[list[History], SearchSpace]:
     """
     if isinstance(results, Mapping) and "params" in results:
         results = [results]
+    if not isinstance(results, (Mapping, Sequence)):
+        raise TypeError(f"results: got {results!r}, accepted is [search.cv_results_, ...]")
     if not isinstance(results, Mapping):
         results = {f"search {i}": table for i, table in enumerate(results, 1)}
     histories = _named_once([of_table(str(name), table) for name, table in results.items()])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,10 @@ class MetaDataset:
         trials = checked_trials(self.trials, len(configs), tasks.index, "trials")
         described = checked_meta_features(self.meta_features, tasks.index, "meta_features")
         vars(self).update(configs=configs, tasks=tasks, trials=trials, meta_features=described)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # without what is computed when asked for: to use experience does not change it
+        return {part.name: vars(self)[part.name] for part in fields(self)}
 
     def __repr__(self) -> str:
         families = self.tasks["family"].nunique()
@@ -227,6 +231,9 @@ class MetaDataset:
         ValueError
             If a file is wrong: the message names the file, the column and the row.
         """
+        if not isinstance(name, (str, os.PathLike)):
+            raise TypeError(f"experience: got {name!r}, accepted is a MetaDataset, the name of "
+                            "what is shipped, or a folder")  # fmt: skip
         folder = Path(name)
         if isinstance(name, str) and folder.name == name and (data_folder() / name).is_dir():
             folder = data_folder() / name
@@ -425,6 +432,8 @@ class MetaDataset:
         if name is None:
             numbers = itertools.count(1)
             name = next(n for n in map("search {}".format, numbers) if n not in self.tasks.index)
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"name: got {name!r}, accepted is a text that is not empty")
         history = of_search(search, self.space, name)
         if len(history.scores) < 2:
             raise ValueError(f"search: {len(history.scores)} trials have a score, accepted are "
@@ -449,6 +458,10 @@ class MetaDataset:
                 raise ValueError("meta_features: the search has none, accepted is a Series: "
                                  "meta_features(X, y) of its table; this experience has some for "
                                  "each task")  # fmt: skip
+            if lacking := [n for n in described.columns if n not in row.index]:
+                raise ValueError(f"meta_features: {lacking[0]!r} is missing; accepted are those of "
+                                 "the experience, as from meta_features(X, y)")  # fmt: skip
+            row = row[described.columns]
             described = pd.concat([described, row.to_frame(name).T.rename_axis("task")])
         trials = pd.concat([self.trials, trials], ignore_index=True)
         about = {**self.about, "added": [*self.about.get("added", ()), name]}

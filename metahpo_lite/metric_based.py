@@ -281,7 +281,7 @@ def fit_map(
         by_theta = (X * by_point).sum(axis=0) if kind == "diagonal" else X.T @ by_point
         return found + ridge * theta @ theta, by_theta.ravel() + 2 * ridge * theta
 
-    begin = rng.normal(scale=p**-0.5, size=shape).ravel()
+    begin = rng.normal(scale=max(p, 1) ** -0.5, size=shape).ravel()  # of one task none varies
     begin = np.abs(begin) if kind == "diagonal" else begin  # a weight has no sign
     theta = minimize(value, begin, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
     return lambda X: placed(theta, X)

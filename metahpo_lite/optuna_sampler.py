@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from metahpo_lite.metadata import MetaDataset
 from metahpo_lite.search import as_if_failed
-from metahpo_lite.spaces import Config
+from metahpo_lite.spaces import Config, check_seed
 from metahpo_lite.warmstart import WarmStart, greedy_portfolio
 
 PROPOSED = "metahpo_lite:config"  # where a trial keeps what was proposed for it
@@ -65,10 +65,11 @@ class MetaSampler(BaseSampler):
         known = isinstance(experience, MetaDataset)
         self.experience = experience if known else MetaDataset.load(experience)
         self.meta_features, self.pool = meta_features, pool
+        seed = None if seed is None else check_seed(seed)
         self.rng, self.others = np.random.default_rng(seed), TPESampler(seed=seed)
         self.distributions = self.experience.space.to_optuna()
         self.study_name: str | None = None
-        self.told: set[str] = set()  # of what the user was warned
+        self.told: set[str | None] = set()  # of what the user was warned
         self.lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -145,8 +146,9 @@ class MetaSampler(BaseSampler):
         """
         if name not in self.distributions:
             self._tell_once(
+                name,
                 f"{name}: the experience does not know it, so it is sampled independently; it "
-                f"knows {self.experience.space.names}"
+                f"knows {self.experience.space.names}",
             )
             return self.others.sample_independent(study, trial, name, distribution)
         if not _same(distribution, self.distributions[name]):
@@ -203,7 +205,8 @@ class MetaSampler(BaseSampler):
                     f"suggests all hyperparameters of the experience, {space.names}: "
                     "experience.space.suggest(trial) does; or experience of those alone"
                 ) from None
-            self._tell_once(f"trial {trial.number} is no use to the experience: {error.args[0]}")
+            self._tell_once(None, f"trial {trial.number}, and others like it, are no use to the "
+                                  f"experience: {error.args[0]}")  # fmt: skip
             return
         values = {TrialState.COMPLETE: trial.value, TrialState.PRUNED: None}
         value = values.get(trial.state)
@@ -212,9 +215,9 @@ class MetaSampler(BaseSampler):
         score = math.nan if value is None or not math.isfinite(value) else value
         self.searcher.update(config, -score if direction == StudyDirection.MINIMIZE else score)
 
-    def _tell_once(self, message: str) -> None:
-        if message not in self.told:
-            self.told.add(message)
+    def _tell_once(self, what: str | None, message: str) -> None:
+        if what not in self.told:
+            self.told.add(what)
             warnings.warn(message, stacklevel=4)
 
 

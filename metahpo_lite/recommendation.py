@@ -17,6 +17,8 @@ from metahpo_lite.metric_based import LearnedDistance, neighbour_weights
 from metahpo_lite.spaces import Config, whole_number
 from metahpo_lite.warmstart import NEAR, greedy_portfolio
 
+TEXTS = ("string", "mixed", "mixed-integer", "categorical", "bytes")  # not dates as objects
+
 
 @dataclass(frozen=True, eq=False)
 class Recommendation:
@@ -94,8 +96,8 @@ def doubtful_columns(frame: pd.DataFrame) -> dict[str, str]:
     for name, column in frame.items():
         present = column.dropna()
         distinct, label = present.nunique(), str(name).lower()
-        if pd.api.types.is_string_dtype(present.dtype) or present.dtype == object:
-            texts = present.map(str)
+        if pd.api.types.infer_dtype(present) in TEXTS:
+            texts = present.astype(object).map(str)
             if distinct > max(30, len(texts) / 2):
                 words = texts.str.count(r"\s+\S").mean() + 1
                 found[name] = "free text" if words >= 3 else "an identifier"

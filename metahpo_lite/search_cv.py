@@ -21,7 +21,10 @@ from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import check_cv
-from sklearn.model_selection._search import BaseSearchCV  # made for subclasses, yet not exported
+from sklearn.model_selection._search import (  # made for subclasses, yet not exported
+    BaseSearchCV,
+    _yield_masked_array_for_each_param,
+)
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 from sklearn.utils import check_random_state, get_tags
@@ -82,7 +85,10 @@ class LearnerClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def __sklearn_clone__(self) -> LearnerClassifier:
-        return LearnerClassifier(self.learner, self.random_state, **self.config)
+        new = LearnerClassifier(self.learner, self.random_state, **self.config)
+        if hasattr(self, "_metadata_request"):  # as scikit-learn's clone: what it wants of weights
+            new._metadata_request = copy.deepcopy(self._metadata_request)
+        return new
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -128,11 +134,14 @@ class LearnerClassifier(ClassifierMixin, BaseEstimator):
 
 def _checked(estimator: BaseEstimator, X, *y, reset: bool = True):
     """Return X, and y if given, after scikit-learn's checks; a DataFrame stays as it is."""
+    frame = isinstance(X, pd.DataFrame)
+    # its shape and names alone: scikit-learn 1.6 cannot convert nullable types beside categories
+    table = pd.DataFrame(np.zeros(X.shape), columns=X.columns) if frame else X
     found = validate_data(
-        estimator, X, *y, reset=reset, dtype=None, ensure_all_finite=False, accept_sparse=True
+        estimator, table, *y, reset=reset, dtype=None, ensure_all_finite=False, accept_sparse=True
     )
     table, *y = found if y else (found,)
-    table = X if isinstance(X, pd.DataFrame) else table
+    table = X if frame else table
     return (table, *y) if y else table
 
 
@@ -256,6 +265,11 @@ class MetaSearchCV(BaseSearchCV):
         tags.input_tags = copy.copy(get_tags(resolved.estimator).input_tags)
         return tags
 
+    def __getstate__(self):
+        # during a search scikit-learn sends it along with each fit: without what is large
+        large = ("_trials", "experience_") if hasattr(self, "_trials") else ()
+        return {n: v for n, v in super().__getstate__().items() if n not in large}
+
     def get_metadata_routing(self):
         """Say which step of the search takes which metadata (see scikit-learn's user guide)."""
         return super(MetaSearchCV, self._resolved()).get_metadata_routing()
@@ -292,6 +306,9 @@ class MetaSearchCV(BaseSearchCV):
                              "for several has no single best; choose one")  # fmt: skip
         random = check_random_state(self.random_state)
         run = self._resolved(int(random.randint(2**31 - 1)))
+        if not hasattr(run.estimator, "fit"):
+            raise TypeError(f"estimator: got {self.estimator!r}, accepted is an estimator, a "
+                            f"Learner or one of {list(LEARNERS)}")  # fmt: skip
         rng = np.random.default_rng(random.randint(2**31 - 1))
         if hasattr(self.cv, "random_state") and not isinstance(self.cv.random_state, Integral):
             run.cv = copy.copy(self.cv)  # else each trial would have other folds
@@ -326,7 +343,8 @@ class MetaSearchCV(BaseSearchCV):
         parameters = _parameters(self.estimator, self.space_, self.experience_, X, y)
         # as few at once as keep all workers busy
         size = math.ceil(effective_n_jobs(self.n_jobs) / self.cv.get_n_splits(X, y, groups))
-        self._trials = _Trials(searcher, rng, parameters, size, bar)
+        strict = isinstance(self.error_score, str)
+        self._trials = _Trials(searcher, rng, parameters, size, bar, strict)
 
     def _run_search(self, evaluate_candidates: Callable) -> None:
         """Propose, evaluate, learn: scikit-learn calls this with what evaluates a batch."""
@@ -398,6 +416,7 @@ class _Trials:
     parameters: Callable[[Config], dict[str, Any]]
     size: int  # of a batch
     bar: bool
+    strict: bool  # an error ends the search
     configs: list[Config] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     failed: dict[int, dict] = field(default_factory=dict)  # parameters, by number of the trial
@@ -416,14 +435,15 @@ class _Trials:
                                 "that returns a number")  # fmt: skip
             scores = results["mean_test_score"][-len(batch) :].tolist()
         except ValueError as error:
-            if "fits failed" not in str(error):  # no fault of these parameters
+            if self.strict or "fits failed" not in str(error):  # no fault of these parameters
                 raise
             warnings.warn(str(error), FitFailedWarning, stacklevel=2)
             self.failed |= dict(enumerate(candidates, len(self.configs)))
             self.error, scores = error, [math.nan] * len(batch)
+        # first, for an interrupt while the searcher learns must leave no row without its trial
+        self.configs, self.scores = self.configs + batch, self.scores + scores
         for config, score in zip(batch, scores, strict=True):
             self.searcher.update(config, score if math.isfinite(score) else math.nan)
-        self.configs, self.scores = self.configs + batch, self.scores + scores
 
 
 # ---------------------------------------------------------------------- what the user gave
@@ -482,8 +502,12 @@ def _parameters(
 ) -> Callable[[Config], dict[str, Any]]:
     """Return what turns a configuration of the space into parameters of the estimator."""
     if isinstance(estimator, LearnerClassifier):
-        for name in space.names:
-            _ = _learner(estimator.learner).space[name]  # a KeyError says what is accepted
+        own = _learner(estimator.learner)
+        if unknown := [name for name in space.names if name not in own.space.names]:
+            raise ValueError(
+                f"space: {unknown[0]!r} is no hyperparameter of {own.name!r}; accepted "
+                f"is a space, or experience, of {own.space.names}"
+            )
         return dict
     learner = None if experience is None else LEARNERS.get(experience.name)
     if learner is not None and learner.space == space:
@@ -520,10 +544,13 @@ def _model_parameters(
         )
     step, unit = found[0][0], 1.0
     if kind is SVC:
-        Z = X
-        if isinstance(estimator, Pipeline) and step in (names := list(estimator.named_steps)):
-            before = clone(estimator[: names.index(step)])
-            Z = before.fit_transform(X, y) if len(before) else X
+        Z, outer, inner = X, estimator, step
+        while inner:  # from the outermost in: what stands before the model
+            name, _, inner = inner.partition("__")
+            if isinstance(outer, Pipeline):
+                before = clone(outer[: list(outer.named_steps).index(name)])
+                Z = before.fit_transform(Z, y) if len(before) else Z
+            outer = outer.get_params()[name]
         Z = Z.toarray() if hasattr(Z, "toarray") else Z
         unit = float(TotalVarianceScaler().fit(Z).scale_ ** -2)
 
@@ -548,20 +575,17 @@ def _spread(results: dict, ok: np.ndarray, failed: Mapping[int, dict], error_sco
     """Return ``cv_results_`` with a row for each trial that failed, in the order of the trials."""
     if not failed:
         return results
-    n, full = len(ok) + len(failed), {}
+    rows = dict(zip(ok, results["params"], strict=True)) | failed
+    params = [rows[i] for i in range(len(rows))]
+    last = 1 + np.isfinite(results["mean_test_score"]).sum()  # as for rows that failed in part
+    full: dict[str, Any] = {}
     for key, column in results.items():
-        name = key.removeprefix("param_")
         if key == "params":
-            rows = dict(zip(ok, column, strict=True)) | failed
-            full[key] = [rows[i] for i in range(n)]
-        elif name != key:
-            full[key] = np.ma.masked_all(n, column.dtype)
-            full[key][ok] = column
-            for i, params in failed.items():
-                if name in params:
-                    full[key][i] = params[name]
+            full[key] = params
+        elif key.startswith("param_"):  # these may need another type now
+            full |= dict(_yield_masked_array_for_each_param(params))
         else:
             blank = error_score if key.startswith(("mean_test", "mean_train", "split")) else np.nan
-            full[key] = np.full(n, len(ok) + 1 if key.startswith("rank") else blank, column.dtype)
+            full[key] = np.full(len(rows), last if key.startswith("rank") else blank, column.dtype)
             full[key][ok] = column
     return full
