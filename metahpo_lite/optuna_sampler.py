@@ -14,10 +14,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.samplers import BaseSampler, TPESampler
-from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+
+try:
+    from optuna.distributions import BaseDistribution, CategoricalDistribution
+    from optuna.samplers import BaseSampler, TPESampler
+    from optuna.study import Study, StudyDirection
+    from optuna.trial import FrozenTrial, TrialState
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError("MetaSampler needs Optuna: pip install optuna") from error
 
 from metahpo_lite.metadata import MetaDataset
 from metahpo_lite.search import as_if_failed
@@ -34,8 +38,9 @@ class MetaSampler(BaseSampler):
     ranges: ``config = experience.space.suggest(trial)`` does so, or
     ``trial.suggest_float("C", 1e-2, 1e4, log=True)`` and so on. What the experience does not know
     is sampled independently (by Optuna's TPE), with one warning. A pruned trial counts by its last
-    intermediate value, a failed one as the worst so far. Trials that run elsewhere, in threads or
-    processes on the same storage, count as if they had failed, so that no two try the same.
+    intermediate value, a failed one as the worst so far. Trials that still run, in threads or in
+    processes on the same storage, count as if they had failed, so that others are proposed; two
+    processes that ask at the same moment may get the same.
 
     Parameters
     ----------

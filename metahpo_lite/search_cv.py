@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import effective_n_jobs
+from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import check_cv
@@ -257,6 +258,9 @@ class MetaSearchCV(BaseSearchCV):
         resolved = copy.copy(self)
         if isinstance(self.estimator, (str, Learner)):
             resolved.estimator = LearnerClassifier(_learner(self.estimator), seed)
+            if get_config()["enable_metadata_routing"]:  # there is nobody else to take weights
+                wants = resolved.estimator.set_fit_request(sample_weight=True)
+                wants.set_score_request(sample_weight=True)
         return resolved
 
     def __sklearn_tags__(self):

@@ -376,7 +376,9 @@ def test_a_learner_asks_for_weights_by_metadata_routing():
         wants = LearnerClassifier("svc").set_fit_request(sample_weight=True)
         wants = clone(wants.set_score_request(sample_weight=False))  # is done at each nesting
         ours = search(wants, n_trials=1, cv=2).fit(X, Y, sample_weight=weights)
+        by_name = search(n_trials=1, cv=2).fit(X, Y, sample_weight=weights)
     assert (ours.predict(X) == 0).all()
+    assert (by_name.predict(X) == 0).all()
 
 
 # ------------------------------------------------------------------ several at once
