@@ -154,7 +154,7 @@ def main(argv: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR")
-    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="splits (%(default)s)")
+    parser.add_argument("--seeds", type=int, default=4, metavar="N", help="splits (%(default)s)")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="(%(default)s)")
     parser.add_argument("--results", type=Path, metavar="FILE", help="add the tables at its end")
     args = parser.parse_args(argv)
