@@ -247,7 +247,7 @@ def _moments(N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Skewness and excess kurtosis of each column, with the sd that divides by n - 1."""
     Z = N - np.nanmean(N, axis=0)
     Z = Z / np.nanmax(np.abs(Z), axis=0, initial=0)
-    m2, m3, m4 = (np.nanmean(Z**power, axis=0) for power in (2, 3, 4))
+    m2, m3, m4 = (np.nanmean(power, axis=0) for power in (Z * Z, Z * Z * Z, (Z * Z) ** 2))
     n = np.sum(~np.isnan(N), axis=0)
     variance = m2 * n / (n - 1)
     return m3 / variance**1.5, m4 / variance**2 - 3
