@@ -20,7 +20,7 @@ import pandas as pd
 from joblib import effective_n_jobs
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
-from sklearn.exceptions import FitFailedWarning
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.model_selection import check_cv
 from sklearn.model_selection._search import (  # made for subclasses, yet not exported
     BaseSearchCV,
@@ -106,7 +106,11 @@ class LearnerClassifier(ClassifierMixin, BaseEstimator):
         self.pipeline_ = learner.build(config, self.random_state)
         preprocess, model = self.pipeline_.named_steps.values()
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-        model.fit(preprocess.fit_transform(X, y), y, **weights)
+        with warnings.catch_warnings():
+            # the learners' limits on steps, epochs and batches are part of the learner
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.filterwarnings("ignore", "Got `batch_size` less than 1 or larger than")
+            model.fit(preprocess.fit_transform(X, y), y, **weights)
         self.classes_ = model.classes_
         return self
 
