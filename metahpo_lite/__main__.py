@@ -329,7 +329,18 @@ def exit_code(program: str, command: Callable, args: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line, and return its exit code: 1 for an error, 2 for a wrong call."""
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        The words after ``python -m metahpo_lite``; those of this process if not given.
+
+    Returns
+    -------
+    int
+        The exit code: 0, or 1 after an error, which is said in one line; a wrong call exits with 2.
+    """
     commands = parser()
     args = commands.parse_args(argv)
     if (args.table is None) != (args.target is None):
