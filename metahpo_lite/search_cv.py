@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from numbers import Integral
 from typing import Any
 
@@ -472,7 +473,7 @@ def _what_is_known(search: MetaSearchCV) -> tuple[MetaDataset | None, SearchSpac
     elif given is not None and given is not False:
         experience = MetaDataset.load(given)
     elif given is None and shipped and space in (None, learner.space):
-        experience = MetaDataset.load(learner.name)
+        experience = _shipped(learner.name)
     elif given is None:
         warnings.warn(
             "experience: got None, and none is shipped for this estimator and space: this is "
@@ -491,6 +492,12 @@ def _what_is_known(search: MetaSearchCV) -> tuple[MetaDataset | None, SearchSpac
                          "choices: leave out space, or make experience of this one with "
                          "MetaDataset.from_trials(..., space=space)")  # fmt: skip
     return experience, space
+
+
+@cache
+def _shipped(name: str) -> MetaDataset:
+    """Read what is shipped once in a process: a nested search fits many times."""
+    return MetaDataset.load(name)
 
 
 def _check_classes(y) -> None:
