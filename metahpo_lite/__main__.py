@@ -97,9 +97,9 @@ def read_names(given: list[str]) -> list[str]:
     return names
 
 
-def read_own(path: str, target: str, argument: str = "--table") -> Dataset:
+def read_own(path: str, target: str) -> Dataset:
     """Read a table of your own as a dataset."""
-    frame = read_table(path, argument)
+    frame = read_table(path, "--table")
     return Dataset.from_frame(frame, target, Path(path).stem, source=Path(path).name)
 
 

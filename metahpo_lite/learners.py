@@ -7,7 +7,9 @@ configuration.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +18,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -262,6 +265,16 @@ def _class_weight(config: Config) -> str | None:
 
 MAX_SVC_STEPS = 100_000  # stops the few fits with a large C that would take minutes
 MAX_EPOCHS = 50  # four times as fast as scikit-learn's 200, at little loss
+
+
+@contextmanager
+def within_limits() -> Iterator[None]:
+    """Fit without a warning where a limit on steps, epochs or batches is part of the learner."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "Got `batch_size` less than 1 or larger than")
+        yield
+
 
 CLASS_WEIGHT = Categorical("class_weight", ["none", "balanced"])
 

@@ -468,6 +468,11 @@ class MetaDataset:
         return replace(self, trials=trials, tasks=tasks, meta_features=described, about=about)
 
 
+def as_experience(given: str | os.PathLike | MetaDataset) -> MetaDataset:
+    """Return experience as it is, or what `MetaDataset.load` finds under a name or in a folder."""
+    return given if isinstance(given, MetaDataset) else MetaDataset.load(given)
+
+
 @dataclass(frozen=True, eq=False)
 class ReplayTask:
     """A task that looks its scores up: microseconds, and the same at each run.

@@ -23,7 +23,7 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("MetaSampler needs Optuna: pip install optuna") from error
 
-from metahpo_lite.metadata import MetaDataset
+from metahpo_lite.metadata import MetaDataset, as_experience
 from metahpo_lite.search import as_if_failed
 from metahpo_lite.spaces import Config, check_seed
 from metahpo_lite.warmstart import WarmStart, greedy_portfolio
@@ -67,8 +67,7 @@ class MetaSampler(BaseSampler):
         pool: Sequence[Config] | None = None,
         seed: int | None = None,
     ):
-        known = isinstance(experience, MetaDataset)
-        self.experience = experience if known else MetaDataset.load(experience)
+        self.experience = as_experience(experience)
         self.meta_features, self.pool = meta_features, pool
         seed = None if seed is None else check_seed(seed)
         self.rng, self.others = np.random.default_rng(seed), TPESampler(seed=seed)
@@ -252,8 +251,7 @@ def enqueue_portfolio(
         The configurations, in the order in which they will be tried; those that the study tried
         before are not tried again.
     """
-    known = isinstance(experience, MetaDataset)
-    configs = greedy_portfolio(experience if known else MetaDataset.load(experience), n)
+    configs = greedy_portfolio(as_experience(experience), n)
     for config in configs:
         study.enqueue_trial(config, skip_if_exists=True)
     return configs

@@ -21,7 +21,7 @@ import pandas as pd
 from joblib import effective_n_jobs
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
-from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
+from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import check_cv
 from sklearn.model_selection._search import (  # made for subclasses, yet not exported
     BaseSearchCV,
@@ -38,8 +38,14 @@ from tqdm.auto import tqdm
 from metahpo_lite.bayes import BayesianSearch
 from metahpo_lite.datasets import did_you_mean
 from metahpo_lite.hyperparameters import is_number
-from metahpo_lite.learners import LEARNERS, Learner, TotalVarianceScaler, get_learner
-from metahpo_lite.metadata import MetaDataset
+from metahpo_lite.learners import (
+    LEARNERS,
+    Learner,
+    TotalVarianceScaler,
+    get_learner,
+    within_limits,
+)
+from metahpo_lite.metadata import MetaDataset, as_experience
 from metahpo_lite.metafeatures import meta_features
 from metahpo_lite.metric_based import TaskDistance
 from metahpo_lite.search import Searcher, suggest_batch
@@ -107,10 +113,7 @@ class LearnerClassifier(ClassifierMixin, BaseEstimator):
         self.pipeline_ = learner.build(config, self.random_state)
         preprocess, model = self.pipeline_.named_steps.values()
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-        with warnings.catch_warnings():
-            # the learners' limits on steps, epochs and batches are part of the learner
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            warnings.filterwarnings("ignore", "Got `batch_size` less than 1 or larger than")
+        with within_limits():
             model.fit(preprocess.fit_transform(X, y), y, **weights)
         self.classes_ = model.classes_
         return self
@@ -341,10 +344,10 @@ class MetaSearchCV(BaseSearchCV):
         else:
             if self.experience_.about.get("metric") in METRICS:
                 _check_classes(y)
+            distance = None
             if self.experience_.meta_features is not None:
                 self.meta_features_ = meta_features(X, y, max_rows=MAX_DESCRIBED)
-            distance = None  # a given one is as good here, and a learned one takes as long as a fit
-            if self.experience_.meta_features is not None:
+                # as good here as a learned one, which takes as long as a fit
                 distance = TaskDistance().fit(self.experience_)
             searcher = WarmStart(
                 self.space_, rng, self.experience_, self.meta_features_, distance=distance
@@ -468,10 +471,8 @@ def _what_is_known(search: MetaSearchCV) -> tuple[MetaDataset | None, SearchSpac
         learner = _learner(search.estimator.learner)
     shipped = learner is not None and LEARNERS.get(learner.name) == learner
     experience = None
-    if isinstance(given, MetaDataset):
-        experience = given
-    elif given is not None and given is not False:
-        experience = MetaDataset.load(given)
+    if given is not None and given is not False:
+        experience = as_experience(given)
     elif given is None and shipped and space in (None, learner.space):
         experience = _shipped(learner.name)
     elif given is None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 import uuid
-import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import wait
 from concurrent.futures.process import BrokenProcessPool
@@ -22,14 +21,13 @@ from joblib.externals.loky import process_executor
 from joblib.externals.loky.backend import get_context
 from joblib.externals.loky.process_executor import ProcessPoolExecutor
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import ThreadpoolController
 
 from metahpo_lite.datasets import Dataset, load_dataset
 from metahpo_lite.hyperparameters import is_number
-from metahpo_lite.learners import Learner, get_learner
+from metahpo_lite.learners import Learner, get_learner, within_limits
 from metahpo_lite.spaces import SearchSpace, check_seed, whole_number
 
 METRICS = ("balanced_accuracy", "neg_log_loss")  # scikit-learn's names; higher is better
@@ -223,10 +221,7 @@ def _score_folds(task: LiveTask, config: Mapping[str, Any]) -> np.ndarray:
     scorer = get_scorer(task.metric)
     scores = []
     # One thread: the same sums on every machine; parallel work is for whole evaluations.
-    with threads().limit(limits=1), warnings.catch_warnings():
-        # The learners' limits on steps, epochs and batches are part of the learner.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", "Got `batch_size` less than 1 or larger than")
+    with threads().limit(limits=1), within_limits():
         for X_train, y_train, X_test, y_test in task.prepared:
             model = task.learner.model(config, task.seed)
             if task.metric == "neg_log_loss" and not hasattr(model, "predict_proba"):

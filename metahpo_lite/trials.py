@@ -147,12 +147,13 @@ def from_trials(
     keys = pd.Series([config_key(config) for config in configs])
     twice = pd.DataFrame({"task": task, "key": keys}).duplicated()
     refuse("table", "task", twice, task, "each configuration once per task")
-    return aligned(task, configs, scores, space, meta_features, families, n_configs, seed)
+    return aligned(task, configs, keys, scores, space, meta_features, families, n_configs, seed)
 
 
 def aligned(
     task: pd.Series,
     configs: Sequence[Config],
+    keys: pd.Series,
     scores: pd.Series,
     space: SearchSpace,
     meta_features: pd.DataFrame | None,
@@ -161,7 +162,6 @@ def aligned(
     seed: int,
 ) -> dict[str, Any]:
     """Return the parts of the `MetaDataset` of trials, a row each; see its `from_trials`."""
-    keys = pd.Series([config_key(config) for config in configs])
     number, distinct = pd.factorize(keys)
     names = list(dict.fromkeys(task))
     pool = pd.Series(list(configs)).groupby(number).first().tolist()
@@ -220,10 +220,8 @@ def from_histories(
     table = table.groupby(["task", "key"], sort=False, as_index=False).agg(
         {"config": "first", "score": "mean"}
     )
-    configs = table["config"].tolist()
-    return aligned(
-        table["task"], configs, table["score"], space, meta_features, families, n_configs, seed
-    )
+    columns = (table["task"], table["config"].tolist(), table["key"], table["score"])
+    return aligned(*columns, space, meta_features, families, n_configs, seed)
 
 
 def _space_of_columns(values: pd.DataFrame) -> SearchSpace:
