@@ -343,7 +343,7 @@ class Candidates:
         if self.pool is not None:
             if not self.pool:
                 raise ValueError("pool: got no configuration, accepted are one or more")
-            self.pool_points = space.encode(self.pool)
+            self.pool_points = space._encode(self.pool)  # checked above
             self.pool_keys = [config_key(config) for config in self.pool]
         self.categorical = space.categorical
         self.known: set[str] = set()  # what was proposed or tried

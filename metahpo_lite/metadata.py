@@ -142,8 +142,11 @@ class MetaDataset:
         return self.space.encode(self.configs)
 
     def _matrix(self, column: str) -> pd.DataFrame:
-        matrix = self.trials.pivot_table(column, "task", "config", "first", dropna=False)
-        return matrix.reindex(index=self.tasks.index, columns=range(len(self.configs)))
+        # the trials are sorted, and each task has all configurations
+        matrix = self.trials[column].to_numpy().reshape(-1, len(self.configs))
+        names = pd.Index(self.trials["task"].iloc[:: len(self.configs)], name="task")
+        columns = pd.RangeIndex(len(self.configs), name="config")
+        return pd.DataFrame(matrix, names, columns).reindex(self.tasks.index)
 
     def best_configs(self, n: int = 1) -> pd.DataFrame:
         """Return the best `n` configurations of each task; of equals the first.
@@ -247,12 +250,12 @@ class MetaDataset:
         frames = {}
         for name, schema in (("tasks", TASKS), ("scores", SCORES)):
             table = as_schema(read_file(paths[name]), schema, paths[name])
-            frames[name] = table.to_pandas(ignore_metadata=True)
+            frames[name] = table.to_pandas(ignore_metadata=True, use_threads=False)
         tasks = checked_tasks(frames["tasks"].set_index("task"), paths["tasks"])
         trials = checked_trials(frames["scores"], len(configs), tasks.index, paths["scores"])
         described, path = None, folder / "meta_features.parquet"
         if path.exists():
-            described = read_file(path).to_pandas(ignore_metadata=True)
+            described = read_file(path).to_pandas(ignore_metadata=True, use_threads=False)
             if "task" not in described:
                 raise ValueError(f"{path}: column 'task' is missing; accepted is one row a task")
             described = checked_meta_features(described.set_index("task"), tasks.index, path)

@@ -65,7 +65,7 @@ class TaskInputs:
 
     def __init__(self, table: pd.DataFrame | None, marks: bool = True):
         self.columns = [] if table is None else list(table.columns)
-        self.used = [c for c in self.columns if len(table[c].dropna().unique()) > 1]
+        self.used = [c for c in self.columns if table[c].nunique() > 1]
         self.pipeline = make_pipeline(
             QuantileTransformer(n_quantiles=1 if table is None else min(1000, len(table))),
             SimpleImputer(strategy="constant", fill_value=0.5, add_indicator=marks),
@@ -104,8 +104,10 @@ class TaskInputs:
                 f"meta_features: {name!r} {what}{close}; accepted are the {len(self.columns)} that "
                 "the experience has, in any order"
             )
-        numbers = table[self.columns].apply(pd.to_numeric, errors="coerce").astype(float)
-        bad = np.isinf(numbers) | (numbers.isna() & table[self.columns].notna())
+        numbers = table = table[self.columns]
+        if not all(kind == np.float64 for kind in table.dtypes):
+            numbers = table.apply(pd.to_numeric, errors="coerce").astype(float)
+        bad = np.isinf(numbers) | (numbers.isna() & table.notna())
         for name in numbers.columns[bad.any()]:
             value = table.loc[bad[name], name].tolist()[0]
             raise ValueError(

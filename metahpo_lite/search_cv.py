@@ -356,7 +356,10 @@ class MetaSearchCV(BaseSearchCV):
         # as few at once as keep all workers busy
         size = math.ceil(effective_n_jobs(self.n_jobs) / self.cv.get_n_splits(X, y, groups))
         strict = isinstance(self.error_score, str)
-        self._trials = _Trials(searcher, rng, parameters, size, bar, strict)
+        # made once; but routed metadata may be for the splitter
+        routed = get_config()["enable_metadata_routing"]
+        folds = None if routed else check_cv(list(self.cv.split(X, y, groups)))
+        self._trials = _Trials(searcher, rng, parameters, size, folds, bar, strict)
 
     def _run_search(self, evaluate_candidates: Callable) -> None:
         """Propose, evaluate, learn: scikit-learn calls this with what evaluates a batch."""
@@ -427,6 +430,7 @@ class _Trials:
     rng: np.random.Generator
     parameters: Callable[[Config], dict[str, Any]]
     size: int  # of a batch
+    folds: Any  # the splitter of the trials; None is that of the search
     bar: bool
     strict: bool  # an error ends the search
     configs: list[Config] = field(default_factory=list)
@@ -441,7 +445,7 @@ class _Trials:
             with warnings.catch_warnings():
                 # it would come again at each trial; a trial without a score is in cv_results_
                 warnings.filterwarnings("ignore", "One or more of the (test|train) scores")
-                results = evaluate_candidates(candidates)
+                results = evaluate_candidates(candidates, cv=self.folds)
             if "mean_test_score" not in results:
                 raise TypeError("scoring: got a function that returns a dict, accepted is one "
                                 "that returns a number")  # fmt: skip

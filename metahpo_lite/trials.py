@@ -54,41 +54,46 @@ def checked_trials(
     if lacking := [name for name in ("task", "config", "score") if name not in trials]:
         raise ValueError(f"{where}: column {lacking[0]!r} is missing")
     trials = trials.reset_index(drop=True).reindex(columns=SCORES.names)
-    refuse(where, "task", ~trials["task"].isin(tasks), trials["task"], "one of the tasks")
+    task = tasks.get_indexer(trials["task"])
+    refuse(where, "task", task < 0, trials["task"], "one of the tasks")
     number = _numbers(trials["config"], where)
     bad = ~(number % 1 == 0) | (number < 0) | (number >= n_configs)
     refuse(where, "config", bad, trials["config"], f"a number from 0 to {n_configs - 1}")
-    twice = trials.duplicated(["task", "config"])
-    refuse(where, "config", twice, trials["config"], "each configuration once per task")
+    number = number.astype("int64")
+    cell = task * n_configs + number
+    refuse(where, "config", cell.duplicated(), number, "each configuration once per task")
 
     scores = _numbers(trials["score"], where)
     status = trials["status"].astype(object)
-    status = status.where(status.notna(), np.where(scores.notna(), "ok", "failed"))
+    lacks = status.isna()
+    if lacks.any():
+        status = status.where(~lacks, np.where(scores.notna(), "ok", "failed"))
     refuse(where, "status", ~status.isin(STATUS), status, f"one of {STATUS}")
-    bad = (status == "ok") & ~np.isfinite(scores)
-    refuse(where, "score", bad, scores, "a finite number, where the status is ok")
-    bad = (status != "ok") & scores.notna()
-    refuse(where, "score", bad, scores, "no score, where the status is not ok")
+    ok = status == "ok"
+    refuse(where, "score", ok & ~np.isfinite(scores), scores,
+           "a finite number, where the status is ok")  # fmt: skip
+    refuse(where, "score", ~ok & scores.notna(), scores, "no score, where the status is not ok")
     for column in ("std", "seconds"):
         numbers = _numbers(trials[column], where)
         bad = (numbers < 0) | np.isinf(numbers)
         refuse(where, column, bad, numbers, "at least 0, finite or missing")
 
-    counts = trials.groupby("task").size().reindex(tasks, fill_value=0)
-    if (counts < n_configs).any():
-        task = counts.index[(counts < n_configs).argmax()]
-        there = set(trials.loc[trials["task"] == task, "config"])
-        lacks = next(i for i in range(n_configs) if i not in there)
-        raise ValueError(f"{where}: task {task!r} lacks configuration {lacks}; accepted are all "
-                         f"{n_configs} configurations for each task")  # fmt: skip
+    there = np.zeros(len(tasks) * n_configs, dtype=bool)
+    there[cell] = True
+    if not there.all():
+        name, lacks = divmod(int(there.argmin()), n_configs)
+        raise ValueError(f"{where}: task {tasks[name]!r} lacks configuration {lacks}; accepted are "
+                         f"all {n_configs} configurations for each task")  # fmt: skip
     reasons = trials["reason"].astype(object)
     trials = trials.assign(
-        config=number.astype("int64"),
+        config=number,
         score=scores,
         status=status,
         reason=reasons.where(reasons.notna(), ""),
     )
-    return trials.sort_values(["task", "config"], ignore_index=True)
+    by_name = tasks.argsort().argsort()  # the place of each task
+    order = np.lexsort([number, by_name[task]])
+    return trials.iloc[order].reset_index(drop=True)
 
 
 def checked_meta_features(
@@ -101,17 +106,17 @@ def checked_meta_features(
     refuse(where, "task", ~names.isin(tasks), names, "one of the tasks of the experience")
     refuse(where, "task", names.duplicated(), names, "each task once")
     columns = {}
-    for name in table.columns:
-        numbers = _numbers(table[name].rename(str(name)), where)
+    for name, column in table.items():
+        numbers = _numbers(column.rename(str(name)), where).to_numpy()
         refuse(where, str(name), np.isinf(numbers), numbers, "finite or missing")
-        columns[str(name)] = numbers.to_numpy()
+        columns[str(name)] = numbers
     return pd.DataFrame(columns, index=pd.Index(names, name="task")).reindex(tasks)
 
 
 def _numbers(column: pd.Series, where: Where) -> pd.Series:
     """Return a column as float64 with rows counted from 0, if it holds numbers or nothing."""
     column = column.reset_index(drop=True)
-    if column.isna().all():
+    if column.dtype == "float64" or column.isna().all():
         return column.astype("float64")
     if not pd.api.types.is_numeric_dtype(column.dtype):
         texts = [not isinstance(v, (int, float, np.number)) and not pd.isna(v) for v in column]
