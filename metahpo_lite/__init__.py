@@ -72,6 +72,8 @@ _NAMES = {
         "greedy_portfolio",
         "warm_start",
     ],
+    "joint": ["joint_experience"],  # lesson 12
+    "policy": ["Policy", "PolicySearch", "train_policy"],  # lesson 13
     "recommendation": ["Recommendation", "recommend"],  # lesson 14
     "search_cv": ["MetaSearchCV"],  # lesson 14
     "optuna_sampler": ["MetaSampler", "enqueue_portfolio"],  # lesson 14
