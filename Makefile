@@ -64,6 +64,7 @@ bench: .venv/done  ## compare with searchers of other libraries, and write bench
 	$(BIN)/python -m benchmarks $(BENCH_FOLDERS) --without skopt_gp,openbox_rgpe $(BENCH) --cells benchmarks/cells.tar.xz --results benchmarks/results.md
 	$(if $(RGPE_FOLDER),$(BIN)/python -m benchmarks $(RGPE_FOLDER) --methods $(RGPE) --tasks 10 --seeds 3 $(BENCH) --cells benchmarks/cells.tar.xz --results benchmarks/results.md --append "Ten tasks with OpenBox's RGPE")
 	$(BIN)/python -m benchmarks.search_cv --out build/bench/search_cv --jobs $(or $(JOBS),2) --results benchmarks/results.md
+	$(BIN)/python -m benchmarks.policy $(BENCH_FOLDERS) --out build/bench/policy --jobs $(or $(JOBS),2) --table benchmarks/policy.csv --results benchmarks/results.md
 	$(if $(EXTERNAL),$(BIN)/python -m benchmarks $(EXTERNAL) --methods $(COLD) $(BENCH) --results benchmarks/results_cold.md)
 
 # The file `done` holds the folder that the environment was made in: it breaks when moved

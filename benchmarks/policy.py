@@ -2,8 +2,9 @@
 
 ``python -m benchmarks.policy FOLDER ... --out DIR`` deals the families of each folder of experience
 to three folds. Policies are trained on two of them, with several seeds, and search the tasks of the
-third; so do the others. A fold and method is a file in DIR: the run may be interrupted, and goes on
-where it stopped. `--table FILE` writes the figures that the lesson quotes.
+third; so do the others. Folders whose tasks have different configurations are left out. A fold and
+method is a file in DIR: the run may be interrupted, and goes on where it stopped. `--table FILE`
+writes the figures that the lesson quotes.
 """
 
 from __future__ import annotations
@@ -134,7 +135,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--table", type=Path, metavar="FILE", help="write the figures as CSV")
     parser.add_argument("--results", type=Path, metavar="FILE", help="add the table at its end")
     args = parser.parse_args(argv)
-    folders = [folder.resolve() for folder in args.folders]
+    folders = [path.resolve() for path in args.folders if read_folder(path).shared is not None]
     joblib.Parallel(args.jobs, verbose=5)(
         joblib.delayed(run_cell)(folder, fold, method, seed, args.out)
         for folder in folders

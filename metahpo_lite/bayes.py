@@ -271,7 +271,16 @@ def expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.n
 def log_expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.ndarray:
     """Logarithm of `expected_improvement`, finite however small that is (Ament et al., 2023).
 
-    Parameters and return value as there.
+    Parameters
+    ----------
+    mean, std : arrays of one shape
+        Of what is believed of each candidate.
+    best : float
+        The incumbent's score.
+
+    Returns
+    -------
+    numpy.ndarray of that shape
     """
     z = (np.asarray(mean) - best) / std
     near, far = np.maximum(z, -1), np.minimum(z, -1)

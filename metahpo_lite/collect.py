@@ -197,11 +197,12 @@ def _evaluate_all(folder, log, jobs, configs, about, progress) -> set[str]:
     calls = (joblib.delayed(evaluate)(job, i, configs[i]) for job, i in todo)
     for row in _run(calls, log, len(jobs) * len(configs), len(todo), "evaluation", progress):
         rows[row["task"], row["config"]] = row
+    tasks = {row["task"]: row for row in _rows(folder / "tasks.parquet")} | about
     counts = pd.Series([task for task, _ in rows]).value_counts()
-    whole = set(counts.index[counts == len(configs)])
+    # the log may hold another one whole, which was not asked for this time
+    whole = set(counts.index[counts == len(configs)]) & set(tasks)
     scores = [rows[key] for key in sorted(rows) if key[0] in whole]
     if len(scores) > len(stored):
-        tasks = {row["task"]: row for row in _rows(folder / "tasks.parquet")} | about
         named = pd.DataFrame([tasks[name] for name in sorted(whole)])
         write_file(folder / "tasks.parquet", as_table(named, TASKS))
         # last: as long as it lacks rows, both are written again

@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -192,6 +193,42 @@ def plot_landscapes(
     return figure
 
 
+def plot_heatmaps(
+    panels: Mapping[str, pd.DataFrame], title: str, xlabel: str, label: str, limit: float
+) -> Figure:
+    """Draw tables of numbers as colours, beside each other, with the best of each row marked.
+
+    Parameters
+    ----------
+    panels : dict of name to DataFrame
+        The same rows in all, and their names; the columns of each are named below it.
+    title, xlabel : str
+        What to see; what the columns are.
+    label : str
+        What the numbers are, with their unit; higher is better.
+    limit : float
+        The colours go from minus to plus this number; what lies beyond looks like it.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    rows = len(next(iter(panels.values())))
+    figure, axes = plt.subplots(
+        1, len(panels), sharey=True, squeeze=False, figsize=(10, 2 + 0.16 * rows)
+    )
+    for ax, (name, table) in zip(axes[0], panels.items(), strict=True):
+        image = ax.imshow(table, vmin=-limit, vmax=limit, aspect="auto")
+        best = table.to_numpy().argmax(axis=1)
+        ax.plot(best, range(rows), "*", markersize=9, color="white", markeredgecolor="black")
+        ax.set_xticks(range(table.shape[1]), table.columns, rotation=90)
+        ax.set(title=name, xlabel=xlabel)
+    axes[0, 0].set_yticks(range(rows), table.index)
+    figure.colorbar(image, ax=axes, label=label, extend="both")
+    figure.suptitle(title)
+    return figure
+
+
 def _edges(levels: Sequence[float]) -> np.ndarray:
     """Borders halfway between neighbouring levels, on a log scale."""
     logs = np.log(levels)
@@ -288,7 +325,7 @@ def plot_intervals(
     panels: Mapping[str, Mapping[str, tuple[float, float, float]]],
     title: str,
     xlabel: str,
-    reference: float = 1.0,
+    reference: float | None = 1.0,
 ) -> Figure:
     """Draw intervals as bars, a row each, such as ratios to the regret of another method.
 
@@ -300,7 +337,7 @@ def plot_intervals(
         What to see.
     xlabel : str
         What is measured, with its unit.
-    reference : float
+    reference : float or None
         Where there is no difference: a dotted line.
 
     Returns
@@ -313,13 +350,69 @@ def plot_intervals(
         1, len(panels), sharex=True, sharey=True, squeeze=False, figsize=(9, 1.3 + 0.3 * rows)
     )
     for ax, (name, found) in zip(axes[0], panels.items(), strict=True):
-        ax.axvline(reference, color="grey", linestyle=":")
+        if reference is not None:
+            ax.axvline(reference, color="grey", linestyle=":")
         for row, (middle, low, high) in found.items():
             ax.plot([low, high], [row, row], "k|-")
             ax.plot(middle, row, "kd")
         ax.set(title=name, xlabel=xlabel)
     axes[0, 0].margins(y=0.2)
     axes[0, 0].invert_yaxis()
+    figure.suptitle(title)
+    return figure
+
+
+def plot_trends(
+    table: pd.DataFrame, title: str, xlabel: str, ylabel: str, reference: float | None = None
+) -> Figure:
+    """Draw how something changes with a setting: lines with intervals as bars, several panels.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A row a point: panel, line, x (the setting), middle, low and high. Panels, lines and
+        settings in the order in which they come first; settings are set out at equal steps. All
+        lines have all settings; or none has one, x is missing, and each line is a row of the
+        figure (see `plot_intervals`).
+    title : str
+        What to see.
+    xlabel, ylabel : str
+        What is set and what is measured, with their units; of rows, what is measured is `xlabel`.
+    reference : float, optional
+        Where there is no difference: a dotted line.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        All panels share their axes, and have one legend.
+    """
+    panels = table.groupby("panel", sort=False)
+    if table["x"].isna().all():
+        rows = {
+            name: {row.line: (row.middle, row.low, row.high) for row in lines.itertuples()}
+            for name, lines in panels
+        }
+        return plot_intervals(rows, title, xlabel, reference)
+    figure, axes = plt.subplots(1, len(panels), sharey=True, squeeze=False, figsize=(9, 3.2))
+    for ax, (name, lines) in zip(axes[0], panels, strict=True):
+        if reference is not None:
+            ax.axhline(reference, color="grey", linestyle=":")
+        lines = list(lines.groupby("line", sort=False))
+        for i, (line, points) in enumerate(lines):
+            plain = {"color": f"C{i}", "linestyle": ("-", "--", "-.", ":")[i % 4],
+                     "marker": "osv^dP"[i % 6]}  # fmt: skip
+            # beside each other, so that bars do not cover each other
+            places = np.arange(len(points)) + 0.08 * (i - (len(lines) - 1) / 2)
+            middle, low, high = points[["middle", "low", "high"]].to_numpy().T
+            ax.errorbar(places, middle, [middle - low, high - middle], label=line, capsize=3,
+                        markersize=5, **STYLES.get(line, plain))  # fmt: skip
+        settings = [x if isinstance(x, str) else f"{x:g}" for x in points["x"]]
+        ax.set(title=name, xlabel=xlabel, xticks=range(len(settings)), xticklabels=settings)
+        if len("".join(settings)) > 20:  # else they run into each other
+            ax.tick_params(axis="x", labelrotation=45)
+    axes[0, 0].set_ylabel(ylabel)
+    handles, names = axes[0, -1].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside right center", handlelength=4, frameon=False)
     figure.suptitle(title)
     return figure
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.special import softmax
+from threadpoolctl import threadpool_limits
 
 from metahpo_lite.bayes import Candidates, posterior, standardise
 from metahpo_lite.metadata import MetaDataset
@@ -122,7 +123,7 @@ class PolicySearch:
     experience : MetaDataset
         It searches among the configurations of the experience.
     policy : function of a State
-        Returns the value of each configuration: a `Policy`, or a formula.
+        Returns the value of each configuration, shape (n,): a `Policy`, or a formula.
     n_trials : int
         The budget, of which the state says how much is left.
 
@@ -222,6 +223,7 @@ def policy_gradient(found: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     return ((later - others)[:, :, None] * gradients).sum(axis=1).mean(axis=0)
 
 
+@threadpool_limits.wrap(limits=1)  # of small matrices, threads cost more than they save
 def train_policy(
     experience: MetaDataset, rng: np.random.Generator, n_trials: int = 10, n_updates: int = 60
 ) -> Policy:

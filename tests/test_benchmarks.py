@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import methods, peers, runner
+from benchmarks import methods, peers, policy, runner
 from benchmarks.__main__ import append_results, main, write_results
 from benchmarks.folders import predict_sources, read_folder
 from benchmarks.methods import METHODS, Setting, best_mean_rank, grid_of_pool
@@ -661,3 +661,31 @@ def test_the_results_are_those_of_this_code(method, tmp_path):
                       tmp_path / "now.json")  # fmt: skip
     assert kept.parent.name.endswith(read_folder(ROOT / "data" / folder).fingerprint)
     assert np.allclose(now.regrets, before["regrets"])
+
+
+# ---- the policy
+
+
+def test_policy_is_trained_without_the_families_that_it_is_judged_on():
+    experience = MetaDataset.load("svc")
+    judged = []
+    for fold in range(policy.FOLDS):
+        sources, targets = policy.split(experience, fold)
+        assert not set(sources.families) & set(targets.families)
+        assert len(sources.tasks) + len(targets.tasks) == len(experience.tasks)
+        judged += list(targets.tasks.index)
+    assert sorted(judged) == sorted(experience.tasks.index)
+
+
+def test_policy_report_pairs_by_task(tmp_path, monkeypatch):
+    monkeypatch.setattr(policy, "FOLDS", 1)
+    monkeypatch.setattr(policy, "METHODS", {"random": None})
+    for method, found in (("random", [[0.5, 0.3], [0.9, 0.5]]), ("policy", [[0.1, 0.1], [0.4, 0]])):
+        cell = {"task": ["a", "b"], "family": ["a", "b"], "found": found}
+        path = tmp_path / "out" / "here" / f"0-{method}-0.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(cell))
+    table = policy.figures(Path("here"), 1, tmp_path / "out").set_index("method")
+    assert table.loc["random", "regret"] == pytest.approx((0.4 + 0.7) / 2)
+    assert table.loc["random", "policy_less"] == pytest.approx((0.3 + 0.5) / 2)
+    assert "| here | random | 2 | 0.5500 | +0.4000 |" in policy.report(table.reset_index(), 1)

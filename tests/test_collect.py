@@ -540,3 +540,30 @@ def test_help_is_a_manual(capsys):
     text = capsys.readouterr().out
     for word in ("--table my.csv --target y", "interrupted", "MetaDataset.load", "--time-limit"):
         assert word in text
+
+
+def test_fewer_tables_after_an_interrupt_lose_nothing(tmp_path, monkeypatch):
+    """What the log holds whole of another table stays there until that is asked for again."""
+    count = []
+
+    def stop(path, content):
+        if path.name == "tasks.parquet":
+            raise KeyboardInterrupt
+        storage.write_file(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("metahpo_lite.collect.write_file", stop)
+        with pytest.raises(KeyboardInterrupt):
+            collect(tmp_path / "e")
+    few = collect(tmp_path / "e", TABLES[:1])
+    assert list(few.tasks.index) == ["one"]
+    assert (tmp_path / "e" / LOG).stat().st_size > 0
+
+    def evaluated(*args):
+        count.append(args)
+
+    monkeypatch.setattr("metahpo_lite.collect.evaluate", evaluated)
+    everything = collect(tmp_path / "e")
+    assert sorted(everything.tasks.index) == ["one", "three", "two"]
+    assert not count
+    assert everything.meta_features.notna()["rows"].all()

@@ -43,6 +43,7 @@ from metahpo_lite.metafeatures import GROUPS
 from metahpo_lite.metric_based import AGREEMENT, OBJECTIVES, first_trials, neighbour_weights
 from metahpo_lite.model_based import configuration_loss
 from metahpo_lite.networks import listwise_loss
+from metahpo_lite.policy import policy_gradient
 from metahpo_lite.warmstart import NOISE, Hypotheses, Portfolio, View, greedy_portfolio
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("[0-9A]*.ipynb"))
@@ -377,3 +378,11 @@ def test_log_weights_of_lesson_11(monkeypatch):
     ours, theirs = function("11", "log_weights", np=np)(S, M, z), found.judge(M, z)[0]
     assert np.allclose(ours - ours[0], theirs - theirs[0], atol=1e-3)
     assert np.ptp(ours) > 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_gradient_of_lesson_13(seed):
+    rng = np.random.default_rng(seed)
+    found, choices = rng.random((4, 7)), rng.normal(size=(4, 7, 6))
+    gradient = function("13", "gradient", np=np)
+    np.testing.assert_allclose(gradient(found, choices), policy_gradient(found, choices))

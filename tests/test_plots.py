@@ -280,6 +280,17 @@ def test_landscapes_mark_the_best():
     np.testing.assert_allclose(cells[:, 0, 1], 10.0 ** np.array([-1, 1, 3]))
 
 
+def test_heatmaps_mark_the_best_of_each_row():
+    left = pd.DataFrame([[1.0, 2, -30], [0, -1, -2]], ["iris", "wine"], ["a", "b", "c"])
+    figure = plots.plot_heatmaps({"slow": left, "fast": -left}, "It changes", "net", "points", 5)
+    axes = figure.axes[:2]
+    stars = [ax.lines[0].get_xydata().tolist() for ax in axes]
+    assert stars == [[[1, 0], [0, 1]], [[2, 0], [2, 1]]]
+    assert [tick.get_text() for tick in axes[0].get_yticklabels()] == ["iris", "wine"]
+    assert [tick.get_text() for tick in axes[1].get_xticklabels()] == ["a", "b", "c"]
+    assert axes[0].images[0].get_clim() == axes[1].images[0].get_clim() == (-5, 5)
+
+
 def test_losses_of_one_run_and_of_two():
     run = {"loss": [1.0, 0.5], "val_loss": [1.1, 0.8]}
     for runs in ({0.1: run}, {0.1: run, 0.001: run}):
@@ -315,6 +326,33 @@ def test_intervals_stand_in_rows_from_above():
         assert drawn == [x for m, low, high in rows.values() for x in ([low, high], [m])]
     low, high = figure.axes[0].get_ylim()
     assert low > high  # the first row above
+
+
+def test_trends_have_a_line_each_with_its_bars():
+    found = {"seen": [(0.2, 0.1, 0.4), (0.3, 0.2, 0.5)],
+             "warm start": [(0.4, 0.3, 0.6), (0.5, 0.4, 0.9)]}  # fmt: skip
+    rows = [(panel, line, x, *interval) for panel in ("two", "one") for line in found
+            for x, interval in zip((100, 3), found[line], strict=True)]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["panel", "line", "x", "middle", "low", "high"])
+    figure = plots.plot_trends(table, "It falls", "source tasks", "ratio", 1)
+    figure.canvas.draw()
+    for axes, name in zip(figure.axes, ("two", "one"), strict=True):
+        assert (axes.get_title("left"), axes.get_xlabel()) == (name, "source tasks")
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["100", "3"]
+        assert list(axes.get_lines()[0].get_ydata()) == [1, 1]
+        for container, (line, points) in zip(axes.containers, found.items(), strict=True):
+            drawn, _, (bars,) = container.lines
+            assert container.get_label() == line
+            assert list(drawn.get_ydata()) == [middle for middle, *_ in points]
+            ends = [tuple(segment[:, 1]) for segment in bars.get_segments()]
+            assert np.allclose(ends, [(low, high) for _, low, high in points])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(found)
+    bare = plots.plot_trends(table, "", "", "").axes[0]
+    assert len(bare.get_lines()) == len(figure.axes[0].get_lines()) - 1  # no reference
+    some = table[table["x"] == 3].assign(x=np.nan)
+    figure = plots.plot_trends(some, "", "ratio", "", 1)  # nothing is set: a row each
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == list(found)
+    plots.plt.close("all")
 
 
 def test_the_text_of_a_lesson(shown):
