@@ -21,6 +21,7 @@ from metahpo_lite.card import card
 from metahpo_lite.catalogue import data_folder
 from metahpo_lite.datasets import did_you_mean
 from metahpo_lite.histories import of_cv_results, of_optuna, of_search
+from metahpo_lite.hyperparameters import Categorical, Hyperparameter
 from metahpo_lite.spaces import Config, SearchSpace, whole_number
 from metahpo_lite.storage import (
     SCORES,
@@ -207,6 +208,53 @@ class MetaDataset:
         if left.empty:
             raise ValueError("family: nothing would be left; accepted is a part of the families")
         return self.subset(list(left))
+
+    def with_choices(self, name: str, choices: Sequence) -> MetaDataset:
+        """Return the experience in a smaller space: as if other choices had never been there.
+
+        Parameters
+        ----------
+        name : str
+            A categorical hyperparameter.
+        choices : sequence
+            Those of its choices that stay.
+
+        Returns
+        -------
+        MetaDataset
+            Without the configurations of the other choices, and without the hyperparameters that
+            are active with these alone.
+
+        Raises
+        ------
+        KeyError
+            If there is no such hyperparameter.
+        ValueError
+            If it is not categorical, a choice is none of its, or nothing would be left.
+        """
+        h = self.space[name]
+        if not isinstance(h, Categorical) or not choices or not set(choices) <= set(h.choices):
+            raise ValueError(f"choices: got {list(choices)} of {name!r}, accepted are some of "
+                             f"{list(getattr(h, 'choices', []))}")  # fmt: skip
+        left = [
+            i for i, config in enumerate(self.configs) if config.get(name, choices[0]) in choices
+        ]
+        if not left:
+            raise ValueError(f"choices: no configuration has {name!r} in {list(choices)}")
+        space: dict[str, Hyperparameter] = {}
+        for h in self.space:
+            when = {p: [v for v in some if p != name or v in choices] for p, some in h.when.items()}
+            if all(some and p in space for p, some in when.items()):
+                new = {"choices": list(choices)} if h.name == name else {}
+                space[h.name] = replace(h, when=when, **new)
+        number = {i: j for j, i in enumerate(left)}
+        trials = self.trials[self.trials["config"].isin(left)]
+        return replace(
+            self,
+            space=SearchSpace(list(space.values())),
+            configs=[self.configs[i] for i in left],
+            trials=trials.assign(config=trials["config"].map(number)),
+        )
 
     @staticmethod
     def _known(kind: str, given: Sequence[str], known: Sequence[str]) -> None:

@@ -144,19 +144,25 @@ def config_inputs(space: SearchSpace, points: np.ndarray) -> np.ndarray:
     -------
     numpy.ndarray of shape (n, q)
     """
-    columns, values, active = [], {}, {}
+    return np.array(list(_columns(space, points).values()), dtype=float).T
+
+
+def _columns(space: SearchSpace, points: np.ndarray) -> dict[tuple[str, Any], np.ndarray]:
+    """Return the same by name: a hyperparameter, and (choice,), "number" or "active"."""
+    columns, values, active = {}, {}, {}
     for h, u in zip(space, points.T, strict=True):
         active[h.name] = np.all([np.ones(len(u), dtype=bool)] + [
             active[parent] & np.isin(values[parent], [space[parent].encode(v) for v in some])
             for parent, some in h.when.items()], axis=0)  # fmt: skip
         values[h.name] = u
         if isinstance(h, Categorical):
-            columns += [active[h.name] & (u == h.encode(choice)) for choice in h.choices]
+            for choice in h.choices:
+                columns[h.name, (choice,)] = active[h.name] & (u == h.encode(choice))
         else:
-            columns.append(2 * u - 1)
+            columns[h.name, "number"] = 2 * u - 1
         if h.when:
-            columns.append(active[h.name])
-    return np.array(columns, dtype=float).T
+            columns[h.name, "active"] = active[h.name]
+    return columns
 
 
 def history_features(scores: pd.DataFrame | pd.Series) -> pd.DataFrame | pd.Series:
@@ -513,16 +519,66 @@ class PerformancePredictor:
         ValueError
             If there are fewer than two families.
         """
+        return self._train(experience, TaskInputs(experience.meta_features), None)
+
+    def fine_tune(self, experience: MetaDataset) -> PerformancePredictor:
+        """Go on from the learned weights, with tasks of another learner or of a changed space.
+
+        What was learned of meta-features, and of each choice or number that both spaces have, by
+        the name of the hyperparameter, is where the training begins (Pan & Yang, 2010, on such
+        transfer). The weights of a new input are drawn. An input that the new space lacks stays at
+        its mean over the configurations that the networks have seen. A network that does best
+        without any training, on the tasks that it is to do without, stays as it begins.
+
+        Parameters
+        ----------
+        experience : MetaDataset
+            Of two families or more, described by the meta-features that were there in `fit`.
+
+        Returns
+        -------
+        PerformancePredictor
+            A new one, for the space of `experience`; this one stays as it is.
+
+        Raises
+        ------
+        RuntimeError
+            Before `fit`.
+        TypeError, ValueError
+            If the model is not "network", the meta-features are others, or there are fewer than
+            two families.
+        """
+        check_fitted(self, "process_")
+        check_one_of("model", self.model, ("network",))
+        self.inputs_(experience.meta_features)  # checks them
+        return replace(self)._train(experience, self.inputs_, self._carried(experience.space))
+
+    def _carried(self, space: SearchSpace) -> Ensemble:
+        """Return the networks with the inputs of another space, by the names of these."""
+        known, new = _columns(self.space_, self.points_), _columns(space, np.zeros((1, len(space))))
+        W, b, *rest = self.models_.weights
+        tasks, configs = np.split(W, [W.shape[1] - len(known)], axis=1)
+        of = dict(zip(known, configs.swapaxes(0, 1), strict=True))  # (members, units) of each
+        for name in (n for n in known if n not in new):
+            b = b + known[name].mean() * of[name][:, None]
+        rng, limit = np.random.default_rng(self.seed), np.sqrt(6 / np.sum(W.shape[1:]))
+        configs = np.stack(  # what is new is drawn, as in a new network
+            [of.get(name, rng.uniform(-limit, limit, b[:, 0].shape)) for name in new], axis=1
+        )
+        return Ensemble([np.concatenate([tasks, configs], axis=1), b, *rest])
+
+    def _train(
+        self, experience: MetaDataset, inputs: TaskInputs, start: Ensemble | None
+    ) -> PerformancePredictor:
         rng = np.random.default_rng(self.seed)
         left_out = left_out_folds(experience.families, rng)
-        self.space_ = experience.space
+        self.space_, self.inputs_ = experience.space, inputs
         some = np.arange(len(experience.configs))
         if len(some) > MAX_CONFIGS:
             some = np.sort(rng.choice(some, MAX_CONFIGS, replace=False))
         self.points_ = experience.points[some]
         configs = config_inputs(self.space_, self.points_)  # (n, q)
-        self.inputs_ = TaskInputs(experience.meta_features)
-        tasks = self.inputs_.of_training(experience)  # (n_tasks, p)
+        tasks = inputs.of_training(experience)  # (n_tasks, p)
 
         scores = experience.scores.to_numpy()[:, some]
         ranks = normal_ranks(scores)
@@ -535,7 +591,7 @@ class PerformancePredictor:
 
         if self.model == "network":
             loss = listwise_loss if self.loss == "listwise" else squared_loss
-            self.models_ = Ensemble.fit(tasks, configs, targets, left_out, loss, rng)
+            self.models_ = Ensemble.fit(tasks, configs, targets, left_out, loss, rng, start=start)
             unseen = self.models_.predict(tasks, configs).swapaxes(0, 1)[left_out.T]
         else:
             self.models_, unseen = [], np.empty_like(targets)

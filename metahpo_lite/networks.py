@@ -7,7 +7,7 @@ matrix products, and nothing but its weights has to be kept.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -98,11 +98,12 @@ class Ensemble:
         loss: Callable,
         rng: np.random.Generator,
         outputs: int = 1,
+        start: Ensemble | None = None,
     ) -> Ensemble:
         """Minimise the mean loss over tasks: min over theta of sum_i L(f_theta(x_i), y_i).
 
         A member's weights are those of the epoch after which it had the lowest loss on the tasks
-        that it never saw (early stopping; Prechelt, 1998).
+        that it never saw (early stopping; Prechelt, 1998). With `start`, these may be the first.
 
         Parameters
         ----------
@@ -120,6 +121,8 @@ class Ensemble:
         rng : numpy.random.Generator
             Draws the first weights and the order of the tasks.
         outputs : int
+        start : Ensemble, optional
+            Of the same shape but for its number of members: its weights in place of drawn ones.
         """
         import tensorflow as tf
 
@@ -140,12 +143,18 @@ class Ensemble:
             weights, optimizer, epoch = _compiled(tasks.shape[1], wide, members, loss)
             for variable in [*weights, *optimizer.variables]:  # what another fit left behind
                 variable.assign(tf.zeros_like(variable))
-            for layer, (i, o) in enumerate(pairwise(sizes)):
-                limit = np.sqrt(6 / (i + o))  # Glorot & Bengio (2010)
-                W = np.zeros(weights[2 * layer].shape)
-                W[:, slice(None) if layer else real] = rng.uniform(-limit, limit, (members, i, o))
-                weights[2 * layer].assign(W)
+            if start is None:
+                first = _drawn(sizes, members, rng)
+            else:
+                first = [w[np.arange(members) % len(w)] for w in start.weights]
+            wider = np.zeros(weights[0].shape)
+            wider[:, real] = first[0]
+            for variable, value in zip(weights, [wider, *first[1:]], strict=True):
+                variable.assign(value)
             lowest, kept = np.full(members, np.inf), [w.numpy() for w in weights]
+            if start is not None:  # no step, only the loss on tasks not seen
+                nothing = tf.zeros([0, batch], tf.int32), tf.zeros([0])
+                lowest = epoch(*data, *nothing).numpy()
             for now in range(EPOCHS):
                 order = tf.constant(rng.permutation(n_tasks)[: steps * batch], tf.int32)
                 some = tf.constant(rates[now * steps : (now + 1) * steps], tf.float32)
@@ -176,6 +185,15 @@ class Ensemble:
         for W, b in zip(rest[::2], rest[1::2], strict=True):
             h = np.maximum(h, 0, out=h) @ W + b
         return h.reshape(len(h), len(tasks), -1)
+
+
+def _drawn(sizes: tuple[int, ...], members: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Draw the first weights of each layer (Glorot & Bengio, 2010); the biases are 0."""
+    weights = []
+    for i, o in pairwise(sizes):
+        limit = np.sqrt(6 / (i + o))
+        weights += [rng.uniform(-limit, limit, (members, i, o)), np.zeros((members, 1, o))]
+    return weights
 
 
 _ONE_AT_A_TIME = Lock()  # fits of one shape share their weights
@@ -217,3 +235,54 @@ def _compiled(p: int, sizes: tuple[int, ...], members: int, loss: Callable) -> t
         return tf.reduce_sum(losses(tasks, configs, targets) * (1 - seen), axis=1)
 
     return weights, optimizer, epoch
+
+
+# ---------------------------------------------------------------------- Keras, side by side
+
+
+def side_by_side(
+    n: int, sizes: Sequence[int], activation: str, learning_rate: float, seed: int = 0
+):
+    """Compile `n` Keras classifiers of one shape that train at once, each with its own weights.
+
+    One after another, small networks keep Python busier than the processor.
+
+    Parameters
+    ----------
+    n : int
+        How many.
+    sizes : sequence of int
+        Inputs, units of each hidden layer, classes.
+    activation : str
+        Of the hidden layers, as Keras calls it.
+    learning_rate : float
+        Of the optimizer, Adam (Kingma & Ba, 2015).
+    seed : int
+        Fixes the first weights, which differ between the networks (Glorot & Bengio, 2010), and the
+        order of the rows in `fit`.
+
+    Returns
+    -------
+    keras.Sequential
+        From an array of shape (rows, n, inputs) to probabilities of shape (rows, n, classes);
+        `fit` takes classes of shape (rows, n), counted from 0. Network i sees ``X[:, i]`` alone.
+    """
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    net = keras.Sequential([keras.Input((n, sizes[0]))])
+    for layer, (i, o) in enumerate(pairwise(sizes), 2):
+        limit = math.sqrt(6 / (i + o))
+        net.add(
+            keras.layers.EinsumDense(
+                "rni,nio->rno",  # rows, networks, inputs and outputs of the layer
+                (n, o),
+                "softmax" if layer == len(sizes) else activation,
+                bias_axes="no",
+                kernel_initializer=keras.initializers.RandomUniform(-limit, limit),
+            )
+        )
+    # a sum over networks: none slows the others down
+    loss = keras.losses.SparseCategoricalCrossentropy(reduction="sum")
+    net.compile(keras.optimizers.Adam(learning_rate), loss)
+    return net

@@ -363,7 +363,11 @@ def plot_intervals(
 
 
 def plot_trends(
-    table: pd.DataFrame, title: str, xlabel: str, ylabel: str, reference: float | None = None
+    table: pd.DataFrame | Mapping[tuple, tuple],
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    reference: float | None = None,
 ) -> Figure:
     """Draw how something changes with a setting: lines with intervals as bars, several panels.
 
@@ -373,7 +377,7 @@ def plot_trends(
         A row a point: panel, line, x (the setting), middle, low and high. Panels, lines and
         settings in the order in which they come first; settings are set out at equal steps. All
         lines have all settings; or none has one, x is missing, and each line is a row of the
-        figure (see `plot_intervals`).
+        figure (see `plot_intervals`). Or a dict of (panel, line, x) to (middle, low, high).
     title : str
         What to see.
     xlabel, ylabel : str
@@ -386,6 +390,9 @@ def plot_trends(
     matplotlib.figure.Figure
         All panels share their axes, and have one legend.
     """
+    if isinstance(table, Mapping):
+        rows = [(*place, *found) for place, found in table.items()]
+        table = pd.DataFrame(rows, columns=["panel", "line", "x", "middle", "low", "high"])
     panels = table.groupby("panel", sort=False)
     if table["x"].isna().all():
         rows = {

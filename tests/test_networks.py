@@ -10,7 +10,7 @@ import pytest
 from scipy.special import log_softmax, softmax
 
 from metahpo_lite.model_based import configuration_loss
-from metahpo_lite.networks import Ensemble, listwise_loss, squared_loss
+from metahpo_lite.networks import Ensemble, listwise_loss, side_by_side, squared_loss
 
 tf = pytest.importorskip("tensorflow")
 
@@ -131,3 +131,22 @@ def test_without_configurations_a_task_is_one_row():
     predicted = fitted.predict(tasks)
     assert predicted.shape == (3, 40, 2)
     assert np.mean((predicted.mean(axis=0) - tasks[:, ::-1]) ** 2) < 0.5 * np.var(tasks)
+
+
+def test_networks_side_by_side_do_not_see_each_other():
+    """Each learns its own rows: what the second is taught changes nothing in the first."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 2, 3)).astype("float32")
+    y = (X[:, :, 0] > 0).astype(int)  # of each network, from its own inputs
+    nets = [side_by_side(2, [3, 8, 2], "tanh", 0.05) for _ in range(2)]
+    one, other = nets[0].get_weights(), nets[1].get_weights()
+    assert all((a == b).all() for a, b in zip(one, other, strict=True))  # the seed fixes them
+    assert (one[0][0] != one[0][1]).all()
+    nets[0].fit(X, y, batch_size=50, epochs=5, shuffle=False, verbose=0)
+    wrong = np.stack([y[:, 0], 1 - y[:, 1]], axis=1)
+    nets[1].fit(X, wrong, batch_size=50, epochs=5, shuffle=False, verbose=0)
+    right, mixed = (net(X).numpy() for net in nets)
+    np.testing.assert_allclose(right[:, 0], mixed[:, 0], atol=1e-5)
+    assert (right.argmax(axis=2) == y).mean() > 0.9
+    assert (mixed[:, 1].argmax(axis=1) == y[:, 1]).mean() < 0.1
+    np.testing.assert_allclose(right.sum(axis=2), 1, atol=1e-5)

@@ -349,6 +349,11 @@ def test_trends_have_a_line_each_with_its_bars():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list(found)
     bare = plots.plot_trends(table, "", "", "").axes[0]
     assert len(bare.get_lines()) == len(figure.axes[0].get_lines()) - 1  # no reference
+    places = {tuple(row[:3]): tuple(row[3:]) for row in rows}
+    same = plots.plot_trends(places, "It falls", "source tasks", "ratio", 1)
+    for one, other in zip(same.axes, figure.axes, strict=True):
+        for a, b in zip(one.get_lines(), other.get_lines(), strict=True):
+            np.testing.assert_array_equal(a.get_xydata(), b.get_xydata())
     some = table[table["x"] == 3].assign(x=np.nan)
     figure = plots.plot_trends(some, "", "ratio", "", 1)  # nothing is set: a row each
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == list(found)
