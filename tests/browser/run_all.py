@@ -226,6 +226,9 @@ def copy_without_outputs(notebooks, folder):
     shutil.copytree(ROOT / "notebooks", folder / "notebooks", ignore=ignored)
     shutil.copy(ROOT / "README.md", folder)
     shutil.copytree(ROOT / "data/grids", folder / "data/grids")  # read from ../data
+    (folder / "benchmarks").mkdir()
+    for table in (ROOT / "benchmarks").glob("*.csv"):  # read from ../benchmarks
+        shutil.copy(table, folder / "benchmarks")
     for path in notebooks:
         book = json.loads(path.read_text(encoding="utf-8"))
         for cell in book["cells"]:
