@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 from numpy.random import default_rng
 
+from benchmarks import TENSORFLOW
 from metahpo_lite import (
     MetaDataset,
     PerformancePredictor,
@@ -33,8 +34,9 @@ from metahpo_lite import (
     greedy_portfolio,
     joint_experience,
 )
+from metahpo_lite.learners import LEARNERS
+from metahpo_lite.storage import write_file
 
-LEARNERS = ("svc", "hist_gradient_boosting", "mlp")
 NEW = {  # the choices that were there before, and so which one is new
     "svc": ("kernel", ["rbf", "linear"]),
     "hist_gradient_boosting": ("class_weight", ["none"]),
@@ -47,9 +49,6 @@ RIVALS = {  # as the lesson calls them
     "old": "old default",
 }
 SHOTS, SEEDS, THIRDS = (3, 10, 30), 10, 3
-# the order of sums changes with the threads, and what is learned from few tasks changes with it
-ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0",
-               "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}  # fmt: skip
 RESULTS = Path(__file__).with_name("few_shot.csv")
 
 
@@ -86,7 +85,7 @@ def ranked(regrets) -> np.ndarray:
 
 def main() -> None:
     """Run all, and write the results."""
-    os.environ |= ENVIRONMENT  # before TensorFlow is imported
+    os.environ |= TENSORFLOW  # before it is imported
     experience = {name: MetaDataset.load(name) for name in LEARNERS}
     rows = []
     for case in ("learner", "space"):
@@ -106,7 +105,8 @@ def main() -> None:
                 print(case, learner, "seed", seed, flush=True)
     table = pd.DataFrame(rows, columns=["case", "learner", "few", "task", "method", "regret"])
     keys = ["case", "learner", "few", "task"]
-    summary(table.pivot_table("regret", keys, "method", sort=False)).to_csv(RESULTS, index=False)
+    found = summary(table.pivot_table("regret", keys, "method", sort=False))
+    write_file(RESULTS, found.to_csv(index=False))
 
 
 def summary(regrets: pd.DataFrame) -> pd.DataFrame:

@@ -25,6 +25,7 @@ from numpy.random import default_rng
 from sklearn.tree import DecisionTreeRegressor
 from threadpoolctl import threadpool_limits
 
+from benchmarks.use_it import expected
 from metahpo_lite import (
     BayesianSearch,
     MetaDataset,
@@ -35,15 +36,16 @@ from metahpo_lite import (
     collect_experience,
     compare,
     draw_configs,
-    expected_incumbent,
+    learners,
     list_datasets,
     networks,
     race,
     response_similarity,
 )
 from metahpo_lite.model_based import TaskInputs, normal_ranks
+from metahpo_lite.storage import write_file
 
-LEARNERS = ("svc", "hist_gradient_boosting", "mlp")
+LEARNERS = tuple(learners.LEARNERS)
 EVERY, TRIALS, RUNS = 5, 25, 3  # as in lesson 11: every fifth task is searched
 SHORT, LONG = 10, 50  # trials
 DRAWS, TASKS, CONFIGS = 5, (3, 10, 30, 100), (20, 67, 201)  # 100 x 20, 30 x 67, 10 x 201 cost alike
@@ -72,15 +74,6 @@ def other_families(experience: MetaDataset, task: str, order: Sequence[str], n: 
     """Return the experience on the first `n` tasks of an order, without the task's family."""
     strange = [t for t in order if experience.families[t] != experience.families[task]]
     return experience.subset(strange[:n])
-
-
-def fewer_configs(experience: MetaDataset, numbers: Sequence[int]) -> MetaDataset:
-    """Return the experience as if only the configurations of these numbers had been tried."""
-    place = {number: i for i, number in enumerate(numbers)}
-    trials = experience.trials[experience.trials["config"].isin(list(place))]
-    trials = trials.assign(config=trials["config"].map(place)).sort_values(["task", "config"])
-    configs = [experience.configs[number] for number in numbers]
-    return replace(experience, configs=configs, trials=trials)
 
 
 def altered(experience: MetaDataset, change: Callable, share: float, rng) -> MetaDataset:
@@ -160,9 +153,7 @@ def cold(out: Path, name: str) -> pd.Series:
 
 def random(experience: MetaDataset) -> np.ndarray:
     """Return what random search is expected to have, exactly."""
-    # its incumbent is that of a search that did not learn: higher is better
-    curves = [-expected_incumbent(-r)[:TRIALS] for r in experience.regrets.to_numpy()]
-    return np.mean(curves, axis=1)
+    return expected(experience, TRIALS).mean(axis=(1, 2))
 
 
 def reference(out: Path) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -234,7 +225,7 @@ def demand(out: Path) -> Iterator[tuple[str, pd.DataFrame]]:
                 numbers = default_rng(draw).permutation(len(e.configs))[:c]
 
                 def compute(e=e, some=some, order=order, numbers=numbers, n=n):
-                    part = e if len(numbers) == len(e.configs) else fewer_configs(e, numbers)
+                    part = e if len(numbers) == len(e.configs) else e.with_configs(numbers)
                     return searched(
                         some, lambda i: other_families(part, some.tasks.index[i], order, n)
                     )
@@ -413,7 +404,7 @@ def metric(out: Path) -> Iterator[tuple[str, pd.DataFrame]]:
             raise RuntimeError("the experience has other configurations than draw_configs")
         other = collect_experience(name, list(here[cheap]), configs, out / OTHER / name,
                                    metric=OTHER)  # fmt: skip
-        usual, names = fewer_configs(e, range(N_OTHER + 1)), list(other.tasks.index)
+        usual, names = e.with_configs(range(N_OTHER + 1)), list(other.tasks.index)
         known = {
             "log loss, these tables": other,
             "accuracy, these tables": usual.subset(names),
@@ -456,8 +447,8 @@ def main(argv: list[str] | None = None) -> int:
     with threadpool_limits(1):
         for part in args.parts.split(","):
             for name, table in PARTS[part](args.out):
-                path = args.results / f"limits_{name}.csv"
-                table.to_csv(path, index=False, float_format="%.4g", lineterminator="\n")
+                text = table.to_csv(index=False, float_format="%.4g", lineterminator="\n")
+                write_file(args.results / f"limits_{name}.csv", text)
     return 0
 
 

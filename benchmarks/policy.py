@@ -10,13 +10,13 @@ writes the figures that the lesson quotes.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 import joblib
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from benchmarks.__main__ import append_results
 from benchmarks.folders import read_folder
@@ -69,18 +69,16 @@ def run_cell(folder: Path, fold: int, method: str, seed: int, out: Path) -> None
         return
     sources, targets = split(read_folder(folder).shared, fold)
     space, pool, about = sources.space, list(sources.configs), {}
-    with threadpool_limits(1):
-        if method == POLICY:
-            trained = train_policy(sources, np.random.default_rng([fold, seed]), TRIALS, UPDATES)
-            about = {"weights": trained.weights.tolist(), "curve": trained.curve.tolist()}
-            n, make = 1, lambda s, r, e, pool: PolicySearch(s, r, e, trained, TRIALS)
-        else:
-            n, make = METHODS[method]
-        found = race(lambda i, rng: make(space, rng, sources, pool), targets, TRIALS, n)
+    if method == POLICY:
+        trained = train_policy(sources, np.random.default_rng([fold, seed]), TRIALS, UPDATES)
+        about = {"weights": trained.weights.tolist(), "curve": trained.curve.tolist()}
+        n, make = 1, lambda s, r, e, pool: PolicySearch(s, r, e, trained, TRIALS)
+    else:
+        n, make = METHODS[method]
+    found = race(lambda i, rng: make(space, rng, sources, pool), targets, TRIALS, n)
     rows = {"task": list(targets.tasks.index), "family": list(targets.families)}
-    curves = pd.Series(found.mean(axis=1).tolist())  # (n_tasks, n_trials)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_file(path, pd.Series(rows | {"found": curves.tolist(), **about}).to_json())
+    write_file(path, json.dumps(rows | {"found": found.mean(axis=1).tolist(), **about}))
 
 
 def figures(folder: Path, seeds: int, out: Path) -> pd.DataFrame:
@@ -88,11 +86,12 @@ def figures(folder: Path, seeds: int, out: Path) -> pd.DataFrame:
     found = {}
     for method in (*METHODS, POLICY):
         cells = [
-            pd.read_json(path, typ="series")
+            json.loads((out / folder.name / f"{fold}-{method}-{seed}.json").read_text())
             for fold in range(FOLDS)
-            for path in sorted((out / folder.name).glob(f"{fold}-{method}-*.json"))[:seeds]
+            for seed in range(seeds if method == POLICY else 1)
         ]
-        table = pd.concat(pd.DataFrame(dict(c[["task", "family", "found"]])) for c in cells)
+        columns = ["task", "family", "found"]
+        table = pd.concat(pd.DataFrame({c: cell[c] for c in columns}) for cell in cells)
         table["regret"] = table["found"].map(np.mean)
         found[method] = table.groupby("task").agg({"family": "first", "regret": "mean"})
     rows = []

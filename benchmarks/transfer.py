@@ -25,9 +25,11 @@ import pandas as pd
 from numpy.random import default_rng
 from sklearn.datasets import load_digits
 
+from benchmarks import TENSORFLOW
 from metahpo_lite import Categorical, Float, Int, SearchSpace, bootstrap_interval
 from metahpo_lite.networks import side_by_side
 from metahpo_lite.spaces import Config
+from metahpo_lite.storage import write_file
 
 SPACE = SearchSpace([
     Int("layers", 1, 3),
@@ -40,9 +42,6 @@ SPLITS, CONFIGS, DRAWS, SHOTS = 10, 16, 3, (5, 10, 50)
 BATCH, STEPS, OLD_STEPS = 25, 100, 300
 OLD, TEST = 450, 150  # rows to learn the old task from; to test a new one, or to judge a trial
 OTHER, SAME = "other classes", "half a pixel aside"
-# the order of sums changes with the threads, and what is learned with it
-ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0",
-               "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}  # fmt: skip
 RESULTS = Path(__file__).with_name("transfer.csv")
 
 digits = load_digits()
@@ -123,7 +122,7 @@ def compete(config: Config, old: np.ndarray, new: dict[str, np.ndarray], seed: i
 
 def main() -> None:
     """Run all, and write the results."""
-    os.environ |= ENVIRONMENT  # before TensorFlow is imported
+    os.environ |= TENSORFLOW  # before it is imported
     table = []
     for split in range(SPLITS):
         order = balanced(default_rng(split).permutation(len(digits.target)))
@@ -137,7 +136,7 @@ def main() -> None:
                     "hyperparameters": tuned[i, j, 0], "both": tuned[i, j, 1]}  # fmt: skip
             table += [(split, task, k, way, value) for way, value in ways.items()]
     columns = ["split", "panel", "x", "line", "accuracy"]
-    summary(pd.DataFrame(table, columns=columns)).to_csv(RESULTS, index=False)
+    write_file(RESULTS, summary(pd.DataFrame(table, columns=columns)).to_csv(index=False))
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:

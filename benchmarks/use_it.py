@@ -39,8 +39,9 @@ from metahpo_lite import (
     run,
     warm_start,
 )
+from metahpo_lite.learners import LEARNERS
 from metahpo_lite.spaces import Config
-from metahpo_lite.storage import config_key
+from metahpo_lite.storage import config_key, write_file
 
 LAYOUTS = ((8,), (32,), (100,), (256,), (8, 8), (32, 16), (64, 32), (128, 128),
            (8, 8, 8), (32, 32, 32), (64, 64, 64), (128, 128, 128))  # fmt: skip
@@ -52,7 +53,7 @@ FASTER = USUAL | {"learning_rate": 10 * USUAL["learning_rate"]}
 FIXED = "64-32 relu"
 OURS = "joint warm start"
 SEEDS, BUILD, HERE = range(3), Path("build/use_it"), Path(__file__).parent
-LEARNERS, FOLDS, TRIALS, RUNS = ("svc", "hist_gradient_boosting", "mlp"), 5, 25, 3
+FOLDS, TRIALS, RUNS = 5, 25, 3
 
 
 # ---------------------------------------------------------------------- which part pays
@@ -137,7 +138,7 @@ def races() -> pd.DataFrame:
     best = np.searchsorted(np.cumsum([len(part.configs) for part in parts.values()]), best, "right")
     found["the right one alone"] = alone[best, np.arange(len(best))]
     found |= {
-        "random": expected(joint),
+        "random": expected(joint, TRIALS),
         "cold": race(cold, joint, TRIALS, RUNS),
         "portfolio": race(lambda i, rng: Portfolio(rest[i % FOLDS], TRIALS), joint, TRIALS),
         "five of the portfolio, then cold": race(five_then_cold, joint, TRIALS, RUNS),
@@ -171,9 +172,9 @@ def as_table(regrets: np.ndarray, joint: MetaDataset) -> pd.DataFrame:
     return pd.DataFrame(regrets.mean(axis=1), joint.tasks.index, range(1, TRIALS + 1)).round(5)
 
 
-def expected(e: MetaDataset) -> np.ndarray:
-    """Return what random search in the pool expects, (n_tasks, 1, n_trials)."""
-    curves = [-expected_incumbent(-r)[None, :TRIALS] for r in e.regrets.to_numpy()]
+def expected(e: MetaDataset, n_trials: int) -> np.ndarray:
+    """Return what random search in the pool expects of its regret, (n_tasks, 1, n_trials)."""
+    curves = [-expected_incumbent(-r)[None, :n_trials] for r in e.regrets.to_numpy()]
     return np.array(curves)
 
 
@@ -187,5 +188,5 @@ def in_joint(regrets: np.ndarray, part: MetaDataset, joint: MetaDataset) -> np.n
 
 
 if __name__ == "__main__":
-    scores().to_csv(HERE / "use_it_networks.csv")
-    races().to_csv(HERE / "use_it_learners.csv")
+    write_file(HERE / "use_it_networks.csv", scores().to_csv())
+    write_file(HERE / "use_it_learners.csv", races().to_csv())

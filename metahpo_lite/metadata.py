@@ -209,6 +209,26 @@ class MetaDataset:
             raise ValueError("family: nothing would be left; accepted is a part of the families")
         return self.subset(list(left))
 
+    def with_configs(self, numbers: Sequence[int]) -> MetaDataset:
+        """Return the experience as if these configurations alone had been tried, in this order.
+
+        Raises
+        ------
+        ValueError
+            If there is none, one occurs twice, or there is no such configuration.
+        """
+        numbers = list(numbers)
+        if not set(numbers) <= set(range(len(self.configs))):
+            raise ValueError(f"numbers: got {numbers}, accepted are some of 0 to "
+                             f"{len(self.configs) - 1}")  # fmt: skip
+        place = {number: i for i, number in enumerate(numbers)}
+        trials = self.trials[self.trials["config"].isin(numbers)]
+        return replace(
+            self,
+            configs=[self.configs[i] for i in numbers],
+            trials=trials.assign(config=trials["config"].map(place)),
+        )
+
     def with_choices(self, name: str, choices: Sequence) -> MetaDataset:
         """Return the experience in a smaller space: as if other choices had never been there.
 
@@ -247,14 +267,7 @@ class MetaDataset:
             if all(some and p in space for p, some in when.items()):
                 new = {"choices": list(choices)} if h.name == name else {}
                 space[h.name] = replace(h, when=when, **new)
-        number = {i: j for j, i in enumerate(left)}
-        trials = self.trials[self.trials["config"].isin(left)]
-        return replace(
-            self,
-            space=SearchSpace(list(space.values())),
-            configs=[self.configs[i] for i in left],
-            trials=trials.assign(config=trials["config"].map(number)),
-        )
+        return replace(self.with_configs(left), space=SearchSpace(list(space.values())))
 
     @staticmethod
     def _known(kind: str, given: Sequence[str], known: Sequence[str]) -> None:

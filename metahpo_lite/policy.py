@@ -20,7 +20,7 @@ from metahpo_lite.metadata import MetaDataset
 from metahpo_lite.model_based import normal_ranks
 from metahpo_lite.spaces import Config, SearchSpace, check_same_space, whole_number
 from metahpo_lite.storage import config_key
-from metahpo_lite.warmstart import FLAT, LENGTH, NOISE, OFFSET, SMOOTH, View
+from metahpo_lite.warmstart import FLAT, NOISE, OFFSET, View
 
 FEATURES = ("prior", "z", "log sd", "prior x left", "z x left", "log sd x left")
 TASKS, SEARCHES = 16, 4  # of each update: so many tasks, each searched so often
@@ -74,12 +74,9 @@ class Belief:
     """
 
     def __init__(self, experience: MetaDataset):
-        categorical, ranks = experience.space.categorical, normal_ranks(-experience.regrets)
-        view = View.of(experience.points, categorical, ranks)
-        common = view.deviations.T @ view.deviations / len(ranks)
-        smooth = view.smooth(view, np.full((1, len(categorical)), LENGTH))[0]
-        self.prior = view.mean
-        self.covariance = (1 - SMOOTH) * common + SMOOTH * smooth + OFFSET
+        ranks = normal_ranks(-experience.regrets)
+        view = View.of(experience.points, experience.space.categorical, ranks)
+        self.prior, self.covariance = view.mean, view.together(view)[0] + OFFSET
 
     def state(self, tried: list[int], scores: np.ndarray, left: float) -> State:
         """Return the state after trials: the numbers of configurations, and their scores."""
@@ -193,9 +190,10 @@ def practise(
     tried, gradients = [], []
     for t in range(n_trials):
         state = belief.state(tried, -regrets[tried], trials_left(t, n_trials))
-        value = policy(state)
+        seen = state.features()
+        value = seen @ policy.weights
         value[tried] = -np.inf  # each once
-        probability, seen = softmax(value), state.features()
+        probability = softmax(value)
         tried.append(int(rng.choice(len(value), p=probability)))
         gradients.append(seen[tried[-1]] - probability @ seen)
     return np.minimum.accumulate(regrets[tried]), np.array(gradients)

@@ -240,11 +240,15 @@ class View:
         """Matern's correlations with others, (g, m, n), for length scales (g, d)."""
         return matern52(squared_differences(self.points, other.points, self.categorical), scales)
 
-    def covariance(self, other: View) -> np.ndarray:
-        """Of the response at these configurations with that at others, (1, m, n)."""
+    def together(self, other: View) -> np.ndarray:
+        """How sources deviate from the mean together, here and at others, (1, m, n)."""
         common = self.deviations.T @ other.deviations / len(self.deviations)
         smooth = self.smooth(other, np.full((1, len(self.categorical)), LENGTH))
-        return OWN**2 * ((1 - SMOOTH) * common + SMOOTH * smooth) + OFFSET
+        return (1 - SMOOTH) * common + SMOOTH * smooth
+
+    def covariance(self, other: View) -> np.ndarray:
+        """Of the response at these configurations with that at others, (1, m, n)."""
+        return OWN**2 * self.together(other) + OFFSET
 
     def variance(self) -> np.ndarray:
         """Of the response at each configuration, shape (m,)."""

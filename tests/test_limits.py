@@ -16,10 +16,15 @@ def svc():
 
 def test_fewer_configurations_keep_their_scores(svc):
     numbers = default_rng(0).permutation(len(svc.configs))[:7]
-    part = limits.fewer_configs(svc, numbers)
+    part = svc.with_configs(numbers)
     assert list(part.configs) == [svc.configs[i] for i in numbers]
     assert (part.scores.to_numpy() == svc.scores.to_numpy()[:, numbers]).all()
     assert (part.seconds.to_numpy() == svc.seconds.to_numpy()[:, numbers]).all()
+    for wrong, match in (([0, 201], "numbers: got"), ([-1], "numbers: got"), ([], "configs: none")):
+        with pytest.raises(ValueError, match=match):
+            svc.with_configs(wrong)
+    with pytest.raises(ValueError, match="configs: none, or one occurs twice"):
+        svc.with_configs([3, 3])
 
 
 def test_the_own_family_is_never_known(svc):
