@@ -213,7 +213,7 @@ KINDS = {"float": Float, "int": Int, "categorical": Categorical}
 
 def is_active(h: Hyperparameter, config: Mapping[str, Any]) -> bool:
     """Tell whether all parents of `h` are in the configuration, with one of the values listed."""
-    return all(
+    return not h.when or all(
         parent in config and any(_key(config[parent]) == _key(v) for v in values)
         for parent, values in h.when.items()
     )

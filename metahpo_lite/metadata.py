@@ -140,7 +140,7 @@ class MetaDataset:
     @cached_property
     def points(self) -> np.ndarray:
         """The configurations as points of the unit cube, shape (n_configs, d)."""
-        return self.space.encode(self.configs)
+        return self.space._encode(self.configs)  # checked when they came
 
     def _matrix(self, column: str) -> pd.DataFrame:
         # the trials are sorted, and each task has all configurations

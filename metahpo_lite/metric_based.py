@@ -111,7 +111,7 @@ class TaskDistance:
         """
         _described(experience)
         self.inputs_ = TaskInputs(experience.meta_features, marks=False)
-        self.points_, self.k_ = self.embed(experience.meta_features), 10
+        self.points_, self.k_ = self.inputs_.of_training(experience), 10
         return self
 
     def embed(self, meta_features: pd.Series | pd.DataFrame) -> np.ndarray:

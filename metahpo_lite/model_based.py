@@ -65,7 +65,7 @@ class TaskInputs:
 
     def __init__(self, table: pd.DataFrame | None, marks: bool = True):
         self.columns = [] if table is None else list(table.columns)
-        self.used = [c for c in self.columns if len(table[c].dropna().unique()) > 1]
+        self.used = [] if table is None else list(table.columns[table.max() > table.min()])
         self.pipeline = make_pipeline(
             QuantileTransformer(n_quantiles=1 if table is None else min(1000, len(table))),
             SimpleImputer(strategy="constant", fill_value=0.5, add_indicator=marks),

@@ -64,12 +64,13 @@ def checked_trials(
     refuse(where, "config", cell.duplicated(), number, "each configuration once per task")
 
     scores = _numbers(trials["score"], where)
-    status = trials["status"].astype(object)
-    lacks = status.isna()
-    if lacks.any():
-        status = status.where(~lacks, np.where(scores.notna(), "ok", "failed"))
-    refuse(where, "status", ~status.isin(STATUS), status, f"one of {STATUS}")
-    ok = status == "ok"
+    names, code = _coded(trials["status"])
+    code = np.where(code >= 0, code, np.where(scores.notna(), len(names), len(names) + 1))
+    names = [*names, "ok", "failed"]  # where it lacks
+    status = pd.Series(np.array(names, dtype=object)[code], dtype=object)
+    known = np.array([name in STATUS for name in names])[code]
+    refuse(where, "status", ~known, status, f"one of {STATUS}")
+    ok = np.array([name == "ok" for name in names])[code]
     refuse(where, "score", ok & ~np.isfinite(scores), scores,
            "a finite number, where the status is ok")  # fmt: skip
     refuse(where, "score", ~ok & scores.notna(), scores, "no score, where the status is not ok")
@@ -84,13 +85,9 @@ def checked_trials(
         name, lacks = divmod(int(there.argmin()), n_configs)
         raise ValueError(f"{where}: task {tasks[name]!r} lacks configuration {lacks}; accepted are "
                          f"all {n_configs} configurations for each task")  # fmt: skip
-    reasons = trials["reason"].astype(object)
-    trials = trials.assign(
-        config=number,
-        score=scores,
-        status=status,
-        reason=reasons.where(reasons.notna(), ""),
-    )
+    names, code = _coded(trials["reason"])
+    reason = pd.Series(np.array([*names, ""], dtype=object)[code], dtype=object)
+    trials = trials.assign(config=number, score=scores, status=status, reason=reason)
     by_name = tasks.argsort().argsort()  # the place of each task
     order = np.lexsort([number, by_name[task]])
     return trials.iloc[order].reset_index(drop=True)
@@ -105,12 +102,23 @@ def checked_meta_features(
     names = table.index.to_series().reset_index(drop=True)
     refuse(where, "task", ~names.isin(tasks), names, "one of the tasks of the experience")
     refuse(where, "task", names.duplicated(), names, "each task once")
-    columns = {}
-    for name, column in table.items():
-        numbers = _numbers(column.rename(str(name)), where).to_numpy()
-        refuse(where, str(name), np.isinf(numbers), numbers, "finite or missing")
-        columns[str(name)] = numbers
-    return pd.DataFrame(columns, index=pd.Index(names, name="task")).reindex(tasks)
+    if not (table.dtypes == np.float64).all():
+        columns = {
+            str(name): _numbers(column.rename(str(name)), where) for name, column in table.items()
+        }
+        table = pd.DataFrame(columns)
+    values = table.to_numpy()
+    for i in np.flatnonzero(np.isinf(values).any(axis=0)):
+        column = values[:, i]
+        refuse(where, str(table.columns[i]), np.isinf(column), column, "finite or missing")
+    index = pd.Index(names, name="task")
+    return pd.DataFrame(values, index, table.columns.map(str)).reindex(tasks)
+
+
+def _coded(column: pd.Series) -> tuple[list, np.ndarray]:
+    """Return the distinct values of a column, and the number of each row's; -1 is missing."""
+    code, values = pd.factorize(column.astype(object) if column.isna().all() else column)
+    return list(values), code
 
 
 def _numbers(column: pd.Series, where: Where) -> pd.Series:
