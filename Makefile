@@ -29,7 +29,7 @@ BENCH = --out build/bench --jobs $(or $(JOBS),2)
 RGPE = openbox_rgpe,random,portfolio_gp_bo,warm_start,syne_tune_zero_shot,optuna_tpe
 RGPE_FOLDER = $(if $(OPENBOX_PYTHON),$(filter %rbv2_xgboost,$(EXTERNAL)))
 
-.PHONY: help .venv lab test notebooks times lint format lock browser tables data bench
+.PHONY: help .venv lab test notebooks exercises times book lint format lock browser tables data bench
 help:            ## this list
 	@awk -F ':.*## ' '/^[.a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
@@ -39,8 +39,11 @@ lab: .venv/done  ## open JupyterLab on the first lesson
 	--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(LAB_FLAGS)
 test: .venv/done  ## run all tests, notebooks included
 	$(BIN)/python -m pytest
-notebooks: .venv/done  ## re-execute every lesson in place
+notebooks: .venv/done  ## re-execute every lesson and solution in place
 	$(BIN)/python tools/lessons.py execute
+	$(BIN)/python tools/lessons.py execute notebooks/solutions/*.ipynb
+exercises: .venv/done  ## make the exercises of notebooks/solutions, which hold their solutions
+	$(BIN)/python tools/exercises.py generate
 times: .venv/done  ## measure every lesson, and write the README's map and the navigation bars
 	$(BIN)/python tools/lessons.py measure && $(BIN)/python tools/lessons.py navigation
 lint: .venv/done  ## check code and notebooks
@@ -49,6 +52,15 @@ format: .venv/done  ## format code and notebooks
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 lock: .venv/done  ## remake requirements.txt from pyproject.toml (newer versions: UPGRADE=--upgrade)
 	$(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.10 $(UPGRADE) $(EXTRAS) pyproject.toml -o requirements.txt
+book: .venv/done build/npm/done  ## build the course as a web site in build/book, and check it (needs npm, chromium)
+	$(INSTALL) --constraint requirements.txt --requirement pyproject.toml --extra book
+	rm -rf build/book
+	$(BIN)/python -m sphinx -W --keep-going -n -q -E -d build/doctrees -c docs . build/book
+	$(BIN)/python tests/book/check_book.py
+build/npm/done: package.json
+	mkdir -p build/npm && cp package.json build/npm
+	npm install --prefix build/npm --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 browser: .venv/done  ## run the lessons in a real browser (needs chromium)
 	$(INSTALL) --constraint requirements.txt --requirement pyproject.toml --extra browser
 	$(BIN)/python tests/browser/run_all.py

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from metahpo_lite.evaluation import bootstrap_interval
 
@@ -52,8 +53,9 @@ plt.rcParams.update(
 def show(figure: Figure, text: str) -> None:
     """Display a figure, and under it the sentence that says what to see in it.
 
-    The sentence is also the figure's alternative text, for those who do not see the figure.
-    JupyterLab 4 leaves that out; there, the sentence below is what they have.
+    The figure's alternative text, for those who do not see the figure, is what is written in it
+    (titles, axes, legend), and the sentence. JupyterLab 4 leaves that out; there, the sentence
+    below is what they have.
 
     Parameters
     ----------
@@ -73,8 +75,60 @@ def show(figure: Figure, text: str) -> None:
         raise ValueError("text: got nothing, accepted is a sentence that says what to see")
     png = io.BytesIO()
     figure.savefig(png, format="png", metadata={"Software": None})  # the same bytes at each run
+    alt = " ".join([*_written(figure), text])
     plt.close(figure)
-    display(Image(png.getvalue(), alt=text))
+    display(Image(png.getvalue(), alt=alt))
+    display(Markdown(text))
+
+
+def _written(figure: Figure) -> list[str]:
+    """Sentences with what is written in a figure: its titles, what its axes and lines are."""
+    bars = [ax for ax in figure.axes if ax.get_label() == "<colorbar>"]
+    axes = [ax for ax in figure.axes if ax not in bars]
+    written = {
+        "": [figure.get_suptitle(), *(ax.get_title("left") or ax.get_title() for ax in axes)],
+        "Across: ": [figure.get_supxlabel(), *(ax.get_xlabel() for ax in axes)],
+        "Up: ": [figure.get_supylabel(), *(ax.get_ylabel() for ax in axes)],
+        "Shade: ": [bar.get_ylabel() or bar.get_xlabel() for bar in bars],
+        "Rows: ": [name for ax in axes for name in _names(ax.get_yticklabels())],
+        "Columns: ": [name for ax in axes for name in _names(ax.get_xticklabels())],
+        "Shown: ": [name for ax in axes for name in ax.get_legend_handles_labels()[1]],
+    }
+    for what, texts in written.items():
+        different = dict.fromkeys(" ".join(text.split()).rstrip(".") for text in texts)
+        written[what] = "; ".join(filter(None, different))
+    return [f"{what}{texts}." for what, texts in written.items() if texts]
+
+
+def _names(ticks: Sequence[Text]) -> list[str]:
+    """Names beside the ticks of an axis, without numbers."""
+    found = [tick.get_text() for tick in ticks]
+    return [name for name in found if any(map(str.isalpha, name)) and not name.startswith("$")]
+
+
+def show_slider(draw: Callable[..., None], text: str, **ranges: Any) -> None:
+    """Display a slider that draws a figure; where no kernel runs, its first figure stands there.
+
+    Parameters
+    ----------
+    draw : callable
+        Shows a figure by `show`. Its argument has the name of the slider.
+    text : str
+        A sentence below that says what the slider does.
+    **ranges
+        The slider's name and its range, such as ``n=(3, 9)``, as for `ipywidgets.interact`.
+    """
+    from IPython.display import Markdown, display
+    from IPython.utils.capture import capture_output
+    from ipywidgets import interactive
+
+    widget = interactive(draw, **ranges)
+    with capture_output() as first:
+        draw(**widget.kwargs)
+    figure = first.outputs[0]
+    # a page shows the first of these kinds that it can show
+    kinds = widget._repr_mimebundle_() | {"image/png": figure.data["image/png"]}
+    display(kinds, metadata=figure.metadata, raw=True)
     display(Markdown(text))
 
 

@@ -126,12 +126,24 @@ def test_readme_has_the_map(course):
     lessons.navigation(course)
     readme = (course / "README.md").read_text(encoding="utf-8")
     dog = "[01 · See dogs: and a subtitle](notebooks/01_see_dog.ipynb)"
-    assert f"\n| {dog} | What a dog is. | 12 | 35 | 0.4 |\n" in readme
-    assert "| What a elk is. | - | - | - |" in readme
+    assert f"\n| {dog} | What a dog is. | 12 | 35 | 0.4 | - |\n" in readme
+    assert "| What a elk is. | - | - | - | - |" in readme
     assert readme.startswith("# A\n\n<!-- lessons -->\n\n| lesson |")
     assert readme.endswith("|\n\n<!-- /lessons -->\n\nEnd.\n")
     first = lessons.read(course / "notebooks" / "01_see_dog.ipynb").cells[0].source
     assert "12 min to read, 35 s to run, 0.4 GB (measured on 2 cores)" in first
+
+
+def test_exercises_are_linked_from_the_lesson_and_the_map(course):
+    heads = ["# Exercises 01", "## 01-1 · A\n\nText.\n\n## 01-2 · B", "## Five questions"]
+    book = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_markdown_cell, heads)))
+    (course / "notebooks" / "exercises").mkdir()
+    nbformat.write(book, course / "notebooks" / "exercises" / "01_see_dog.ipynb")
+    lessons.navigation(course)
+    readme = (course / "README.md").read_text(encoding="utf-8")
+    assert "| - | - | - | [2](notebooks/exercises/01_see_dog.ipynb) |\n" in readme
+    last = lessons.read(course / "notebooks" / "01_see_dog.ipynb").cells[-1].source
+    assert " · [exercises](exercises/01_see_dog.ipynb) · [02 · See elks →]" in last
 
 
 @pytest.mark.parametrize("missing", ["<!-- time -->", "> What", BAR])

@@ -23,6 +23,7 @@ from metahpo_lite.evaluation import nemenyi_difference
 from metahpo_lite.plots import STYLES, label_lines, plot_race, show
 
 TEXT = "Regret falls from 1 to 0.2 *within* 30 trials."
+ALT = f"Across: trial. Up: normalised regret (0 = best). Shown: random. {TEXT}"
 DRAW = f"""
 import numpy as np
 import matplotlib.pyplot as plt
@@ -69,7 +70,7 @@ def test_a_figure_and_its_text_in_a_notebook(shown):
     for cell in cells[:2]:
         image, text = cell.outputs  # the figure is not shown a second time
         assert image.output_type == text.output_type == "display_data"
-        assert image.metadata["image/png"]["alt"] == TEXT
+        assert image.metadata["image/png"]["alt"] == ALT
         assert text.data["text/markdown"] == TEXT
         png = base64.b64decode(image.data["image/png"])
         assert png.startswith(b"\x89PNG")
@@ -78,18 +79,51 @@ def test_a_figure_and_its_text_in_a_notebook(shown):
     assert cells[2].outputs[0].data["text/plain"] == "[]"
 
 
-def test_a_figure_that_a_slider_draws_keeps_its_text():
+SLIDER = f"""
+def draw(n):
+    figure, axes = plt.subplots()
+    axes.set_title(f"{{n}} trials")
+    show(figure, {TEXT!r})
+
+show_slider(draw, "Move the slider to see more.", n=(3, 9))
+"""
+
+
+def test_a_slider_and_what_stands_there_where_nothing_runs():
     """Jupyter puts what is drawn into the slider's own output, a part of the widget's state."""
-    draw = f"lambda n: show(plt.figure(), {TEXT!r})"
-    source = f"{DRAW}\nfrom ipywidgets import interact\n_ = interact({draw}, n=(3, 9))"
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    cells = [nbformat.v4.new_code_cell(DRAW + SLIDER.replace("show_", "plots.show_"))]
+    cells[0].source = "from metahpo_lite import plots\n" + cells[0].source
+    notebook = nbformat.v4.new_notebook(cells=cells)
     NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    slider, below = cells[0].outputs[2:]
     widgets = notebook.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
+    assert slider.data["application/vnd.jupyter.widget-view+json"]["model_id"] in widgets
+    assert below.data["text/markdown"] == "Move the slider to see more."
     (image, text), *others = (
         w["state"]["outputs"] for w in widgets.values() if "outputs" in w["state"]
     )
     assert not others
-    assert image["metadata"]["image/png"]["alt"] == text["data"]["text/markdown"] == TEXT
+    assert text["data"]["text/markdown"] == TEXT
+    for kept in (image, slider):  # the figure of the slider's middle, moved or not
+        assert kept["metadata"]["image/png"]["alt"] == f"6 trials. {TEXT}"
+    assert image["data"]["image/png"] == slider.data["image/png"]
+
+
+def test_the_alternative_text_has_what_is_written_in_the_figure(shown):
+    figure, axes = plt.subplots(1, 2)
+    figure.suptitle("Near tasks\nguide better.")
+    for ax, name in zip(axes, ("svc", "mlp"), strict=True):
+        image = ax.imshow([[0.1, 0.2]])
+        ax.plot([0, 1], label="mean")
+        ax.plot([0, 1], label="_left out")
+        ax.set(title=name, xlabel="C", ylabel="gamma")
+    ax.set_xticks([0, 1], ["near", "far"])
+    figure.colorbar(image, label="points")
+    show(figure, TEXT)
+    assert shown[0][1]["image/png"]["alt"] == (
+        "Near tasks guide better; svc; mlp. Across: C. Up: gamma. Shade: points. "
+        "Columns: near; far. Shown: mean. " + TEXT
+    )
 
 
 def test_show_closes_the_figure_and_no_other(shown):
@@ -98,7 +132,7 @@ def test_show_closes_the_figure_and_no_other(shown):
     show(figure, TEXT)
     assert plt.get_fignums() == [other.number]
     (image, metadata), (text, _) = shown
-    assert metadata["image/png"]["alt"] == TEXT
+    assert metadata["image/png"]["alt"] == TEXT  # nothing is written in it
     assert text["text/markdown"] == TEXT
     assert b"matplotlib" not in base64.b64decode(image["image/png"]).lower()  # no version in it
 

@@ -171,6 +171,27 @@ def test_binder_reads_the_folder():
     assert "conda environment for python=3.12" in dockerfile
     # the package must be there before it can be installed
     assert dockerfile.index(" src/ ${REPO_DIR}/") < dockerfile.index('--file "environment.yml"')
+    # and installed before it is used
+    assert dockerfile.index('--file "environment.yml"') < dockerfile.index("RUN ./postBuild")
+    assert 'R2D_ENTRYPOINT="${REPO_DIR}/start"' in dockerfile
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Binder runs Linux")
+def test_binder_sets_what_make_sets():
+    off = r"jupyter labextension disable --level=sys_prefix \S+:announcements"
+    build = (ROOT / "postBuild").read_text(encoding="utf-8")
+    assert re.findall(off, build) == re.findall(off, MAKEFILE) != []
+    assert subprocess.run(["bash", "-n", ROOT / "postBuild"], check=False).returncode == 0
+    settings = dict(re.findall(r"^export (TF_\w+) := (\w+)$", MAKEFILE, re.M))
+    done = subprocess.run([ROOT / "start", "env"], capture_output=True, text=True, check=True)
+    assert settings
+    assert settings.items() <= dict(re.findall(r"^(\w+)=(.*)$", done.stdout, re.M)).items()
+
+
+def test_binder_leads_to_the_first_lesson():
+    first = min(path.name for path in ROOT.glob("notebooks/[0-9]*.ipynb"))
+    address = r"https://mybinder\.org/v2/gh/\w+/\w+/HEAD\?urlpath=lab/tree/notebooks/"
+    assert re.search(address + re.escape(first) + r"\b", README)
 
 
 # The library

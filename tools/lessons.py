@@ -204,10 +204,18 @@ def time_line(cost):
     )
 
 
+def exercises_of(path):
+    """Return the notebook with the exercises of a lesson, or None."""
+    found = path.parent / "exercises" / path.name
+    return found if found.exists() else None
+
+
 def bar(paths, titles, at):
-    """Return the links to the lessons before and after, and to the contents."""
+    """Return the links to the lessons before and after, to the contents and the exercises."""
     name = [title.split(":")[0] for title in titles]
     links = ["[contents](../README.md#the-lessons)"]
+    if exercises_of(paths[at]):
+        links.append(f"[exercises](exercises/{paths[at].name})")
     if at > 0:
         links.insert(0, f"[← {name[at - 1]}]({paths[at - 1].name})")
     if at + 1 < len(paths):
@@ -217,12 +225,18 @@ def bar(paths, titles, at):
 
 def readme_map(paths, heads, times):
     """Return the README's table of lessons."""
-    rows = ["| lesson | what it is about | minutes to read | seconds to run | GB |"]
-    rows.append("|---|---|--:|--:|--:|")
+    rows = ["| lesson | what it is about | minutes to read | seconds to run | GB | exercises |"]
+    rows.append("|---|---|--:|--:|--:|--:|")
     for path, (title, summary) in zip(paths, heads, strict=True):
         cost = times.get(path.name, {})
         figures = [str(cost.get(key, "-")) for key in ("minutes", "seconds", "gigabytes")]
         cells = [f"[{title}](notebooks/{path.name})", summary, *figures]
+        if found := exercises_of(path):
+            prose = [cell.source for cell in read(found).cells if cell.cell_type == "markdown"]
+            number = len(re.findall(r"^## \d\d-\d ", "\n".join(prose), re.M))
+            cells.append(f"[{number}](notebooks/exercises/{path.name})")
+        else:
+            cells.append("-")
         rows.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
     return "\n" + "\n".join(rows) + "\n"
 

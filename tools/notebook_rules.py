@@ -17,6 +17,7 @@ RULES = []
 # None: an unknown magic passes under nbval, and a lesson's cells are plain Python elsewhere too
 MAGICS_ALLOWED = set()
 CELL_LINES, COLUMNS, LESSON_LINES, MEGABYTES = 12, 79, 120, 1.5
+EXERCISE_LINES = 20  # of a cell: the marks of a solution, and what it is to fill in
 BLOCK = r"<!-- (navigation|time) -->.*?<!-- /\1 -->"
 FENCE = re.compile(r"^ {0,3}(```|~~~).*?(?:^ {0,3}\1[`~]*\s*$|\Z)", re.M | re.S)
 
@@ -227,7 +228,7 @@ def levels(book):
 @rule
 def numbers(book):
     """A number in prose comes from a cell, or the tag numbers-checked says that one checks it."""
-    further = False
+    free = False
     for n, cell in book.prose:
         text = re.sub(
             r"\$\$.*?\$\$|\$[^$\n]*[A-Za-z\\][^$\n]*\$", "", plain(cell.source), flags=re.S
@@ -235,8 +236,9 @@ def numbers(book):
         text = re.sub(r"\]\([^)]*\)|https?://\S+|<[^>]+>", "", text)
         for line in text.split("\n"):
             if line.lstrip().startswith("#"):
-                further = "Further reading" in line
-            elif further or "numbers-checked" in tags(cell):
+                # what others found; and a question's numbers are made up
+                free = "Further reading" in line or "Five questions" in line
+            elif free or "numbers-checked" in tags(cell):
                 continue
             elif found := re.search(r"\d+\.\d+|\d+\s*(?:\\?%|per ?cent\b)", line):
                 yield n, f"a typed number, {found[0]}: {line.strip()[:60]}"
@@ -307,8 +309,8 @@ def size(book):
     for n, cell in book.code:
         lines = cell.source.split("\n")
         total += sum(bool(line.strip()) and not line.lstrip().startswith("#") for line in lines)
-        if len(lines) > CELL_LINES:
-            yield n, f"{len(lines)} lines, more than {CELL_LINES}"
+        if len(lines) > (most := CELL_LINES if book.is_lesson else EXERCISE_LINES):
+            yield n, f"{len(lines)} lines, more than {most}"
         if (width := max(map(len, lines))) > COLUMNS:
             yield n, f"a line of {width} columns, more than {COLUMNS}"
     if book.is_lesson and total > LESSON_LINES:
