@@ -94,7 +94,7 @@ def _line(row):
 def check_2(price):
     """`scores.mask(seconds > limit)` empties what was stopped; the maximum of each row of it is the best that is left."""
     rng = default_rng(0)
-    scores = pd.DataFrame(rng.normal(size=(8, 6)) * np.arange(1, 9)[:, None])
+    scores = pd.DataFrame(50 + rng.normal(size=(8, 6)) * np.arange(1, 9)[:, None])
     seconds = pd.DataFrame(rng.permuted(np.tile(np.arange(1, 7) / 6.5, (8, 1)), axis=1))
     seconds.iloc[3] += 1  # nothing is left of this task
     best, worst = scores.max(axis=1), scores.min(axis=1)
@@ -154,10 +154,11 @@ def check_2(price):
     )
     failed = scores.copy()
     failed.iloc[0, int(seconds.iloc[0].argmin())] = np.nan
-    with_nan = price(failed, seconds.copy(), 0.5)
+    best, worst = failed.max(axis=1), failed.min(axis=1)
+    right = regret(failed.mask(seconds > 0.5).max(axis=1).fillna(worst)).mean()
     hint(
-        not np.isfinite(with_nan),
-        "A configuration that failed has no score. It is no reason to lose the whole task.",
+        not np.isclose(price(failed.copy(), seconds.copy(), 0.5), right),
+        "A configuration that failed has no score. It is no reason to lose the whole task, nor a score of 0.",
     )
 
 

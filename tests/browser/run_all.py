@@ -160,7 +160,10 @@ def listening_faults(process):
     """Yield the addresses outside this machine that the server or a kernel listens on."""
     parent = psutil.Process(process.pid)
     for one in [parent, *parent.children(recursive=True)]:
-        for connection in one.net_connections(kind="inet"):
+        connections = []
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            connections = one.net_connections(kind="inet")
+        for connection in connections:
             if connection.status == psutil.CONN_LISTEN:
                 ip = connection.laddr.ip
                 if not ipaddress.ip_address(ip).is_loopback:

@@ -163,6 +163,13 @@ WRONG = {
             "mean over configurations",
         ),
         (
+            "a failure is 0",
+            lambda s, t, limit: regret(lambda s, left: of_best(s, left).fillna(1).mean())(
+                s.fillna(0), t, limit
+            ),
+            "nor a score of 0",
+        ),
+        (
             "the other way round",
             lambda s, t, limit: of_best(s, s.mask(t <= limit)).fillna(1).mean(),
             "what was stopped",

@@ -6,14 +6,13 @@ from sklearn.linear_model import Ridge
 from metahpo_lite.joint import joint_config
 
 
-def star(choose=lambda old, new: (old.argmax(axis=1),) * 2, sign=1, subtract=1, base=None):
+def star(choose=lambda old, new: (old.argmax(axis=1),) * 2, sign=1, subtract=1, old_rival=False):
     def answer(old, new, rival):
-        rows = np.arange(len(old))
-        pairs = zip((old, new), choose(old, new), (old, base or new), strict=True)
-        return [
-            sign * (some[rows, best] - subtract * (old if base else some)[:, rival]).mean()
-            for some, best, _ in pairs
-        ]
+        rows, found = np.arange(len(old)), []
+        for some, best in zip((old, new), choose(old, new), strict=True):
+            theirs = (old if old_rival else some)[:, rival]
+            found.append(sign * (some[rows, best] - subtract * theirs).mean())
+        return found
 
     return answer
 
@@ -170,7 +169,7 @@ WRONG = {
             star(lambda old, new: (old.argmax(axis=1), new.argmax(axis=1))),
             "You chose again",
         ),
-        ("the old rival", star(base=True), "the rival is repeated"),
+        ("the old rival", star(old_rival=True), "the rival is repeated"),
         ("lowest", star(lambda old, new: [old.argmin(axis=1)] * 2), "Higher scores"),
     ],
     "12-2": [
