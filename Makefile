@@ -29,7 +29,7 @@ BENCH = --out build/bench --jobs $(or $(JOBS),2)
 RGPE = openbox_rgpe,random,portfolio_gp_bo,warm_start,syne_tune_zero_shot,optuna_tpe
 RGPE_FOLDER = $(if $(OPENBOX_PYTHON),$(filter %rbv2_xgboost,$(EXTERNAL)))
 
-.PHONY: help .venv lab test notebooks exercises times book lint format lock browser tables data bench
+.PHONY: help .venv lab test notebooks exercises times book slides instructor lint format lock browser tables data bench
 help:            ## this list
 	@awk -F ':.*## ' '/^[.a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
@@ -44,8 +44,9 @@ notebooks: .venv/done  ## re-execute every lesson and solution in place
 	$(BIN)/python tools/lessons.py execute notebooks/solutions/*.ipynb
 exercises: .venv/done  ## make the exercises of notebooks/solutions, which hold their solutions
 	$(BIN)/python tools/exercises.py generate
-times: .venv/done  ## measure every lesson, and write the README's map and the navigation bars
+times: .venv/done  ## measure every lesson, and write the README's map, the navigation bars and the syllabi
 	$(BIN)/python tools/lessons.py measure && $(BIN)/python tools/lessons.py navigation
+	$(BIN)/python tools/teaching.py
 lint: .venv/done  ## check code and notebooks
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 format: .venv/done  ## format code and notebooks
@@ -61,6 +62,11 @@ build/npm/done: package.json
 	mkdir -p build/npm && cp package.json build/npm
 	npm install --prefix build/npm --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
+slides: .venv/done build/npm/done  ## slides of every lesson, in build/slides, which open offline (needs npm)
+	$(BIN)/python tools/slides.py
+instructor: slides  ## grade both assignments of the teacher's kit, and look at the slides (needs chromium)
+	$(INSTALL) --constraint requirements.txt --requirement pyproject.toml --extra instructor
+	$(BIN)/python -m pytest -n 0 -o norecursedirs=".* build" tests/instructor
 browser: .venv/done  ## run the lessons in a real browser (needs chromium)
 	$(INSTALL) --constraint requirements.txt --requirement pyproject.toml --extra browser
 	$(BIN)/python tests/browser/run_all.py
