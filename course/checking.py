@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from metahpo_lite.datasets import did_you_mean
 from metahpo_lite.storage import write_file
 
 CHECKS = Path(__file__).parent / "checks"
@@ -41,7 +42,8 @@ def hint(wrong: Any, text: str) -> None:
 
 def numbers(answer: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
     """Return an answer as finite floats, of a shape if one is asked for, or raise a hint."""
-    hint(answer is None, "There is no value. Does your function end with `return`?")
+    none = answer is None or (isinstance(answer, list) and any(one is None for one in answer))
+    hint(none, "There is no value. Does your function end with `return`?")
     hint(answer is ..., "There is no value yet, only the dots of the stub.")
     try:
         found = np.asarray(answer, dtype=float)
@@ -50,7 +52,7 @@ def numbers(answer: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
     if shape is not None and found.shape != shape:
         what = "one number is" if shape == () else f"an array of shape {shape} is"
         raise Hint(f"Here {what} expected, and this has shape {found.shape}.")
-    what = "Is something divided by 0, or a logarithm of 0 taken?"
+    what = "Is something divided by 0, a logarithm of 0 taken, or 0 times infinity?"
     hint(~np.isfinite(found), f"Some of the numbers are missing or infinite. {what}")
     return found
 
@@ -97,6 +99,10 @@ def check(exercise: str, answer: Any) -> Result:
     except NotImplementedError:
         return Result(exercise, False, f"{exercise}: not yet. {first}")
     except Exception as error:  # the learner's code may raise anything
+        if "object is not callable" in str(error) and not callable(answer):
+            kind = f"A function is expected, and this is {type(answer).__name__}"
+            text = f"{kind}. Give the function's name, without parentheses."
+            return Result(exercise, False, f"{exercise}: not yet. {text}")
         own = [f for f in traceback.extract_tb(error.__traceback__) if "ipykernel" in f.filename]
         where = f" (in line {own[-1].lineno} of your cell: {own[-1].line})" if own else ""
         why = f"It raises {type(error).__name__}: {error}{where}"
@@ -120,7 +126,8 @@ def _module(name: str):
 def _check_of(exercise: str) -> Callable[[Any], None]:
     known = exercises()
     if exercise not in known:
-        raise ValueError(f"exercise: got {exercise!r}, accepted is one of {known}")
+        hint = did_you_mean(str(exercise).strip(), known)
+        raise ValueError(f"exercise: got {exercise!r}{hint}; accepted is {known[0]} to {known[-1]}")
     lesson, number = exercise.split("-")
     return getattr(_module(f"lesson_{lesson}"), f"check_{number}")
 
@@ -128,7 +135,7 @@ def _check_of(exercise: str) -> Callable[[Any], None]:
 # ---------------------------------------------------------------------- what is done
 
 
-def progress(reset: bool = False) -> pd.DataFrame:
+def progress(*, reset: bool = False) -> pd.DataFrame:
     """Show how many exercises of each lesson are done, and which is next.
 
     Parameters

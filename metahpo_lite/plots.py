@@ -15,23 +15,23 @@ from matplotlib.text import Text
 
 from metahpo_lite.evaluation import bootstrap_interval
 
-# A method has the same colour, line and marker in all lessons. Colours: Okabe and Ito (2008), told
-# apart with any colour vision; lines and markers tell them apart in grey.
+# A method has the same colour, line and marker in all lessons. Colours: Okabe and Ito (2008), the
+# pale ones darker, told apart with any colour vision; lines and markers tell them apart in grey.
 STYLES = {
     "random": {"color": "#000000", "linestyle": "-", "marker": "o"},
-    "grid": {"color": "#E69F00", "linestyle": "--", "marker": "s"},
-    "random, twice the budget": {"color": "#56B4E9", "linestyle": ":", "marker": "^"},
+    "grid": {"color": "#905600", "linestyle": "--", "marker": "s"},
+    "random, twice the budget": {"color": "#159AE6", "linestyle": ":", "marker": "^"},
     "default": {"color": "#CC79A7", "linestyle": "none", "marker": "X"},
     "single best default": {"color": "#0072B2", "linestyle": "none", "marker": "D"},
     "Bayesian optimization": {"color": "#D55E00", "linestyle": "-.", "marker": "v"},
-    "portfolio": {"color": "#999933", "linestyle": (0, (1, 1)), "marker": "*"},
+    "portfolio": {"color": "#999933", "linestyle": (0, (2, 2)), "marker": "*"},
     "portfolio, then Bayesian optimization": {
         "color": "#332288",
         "linestyle": (0, (8, 2, 2, 2)),
         "marker": "h",
     },
     "meta-model": {"color": "#882255", "linestyle": (0, (4, 1)), "marker": "d"},
-    "nearest tasks": {"color": "#44AA99", "linestyle": (0, (3, 1, 1, 1)), "marker": "<"},
+    "nearest tasks": {"color": "#007349", "linestyle": (0, (3, 1, 1, 1)), "marker": "<"},
     "warm start": {"color": "#0000CC", "linestyle": (0, (10, 1)), "marker": "p"},
     "Optuna's TPE": {"color": "#009E73", "linestyle": (0, (6, 1, 1, 1, 1, 1)), "marker": "P"},
 }
@@ -45,6 +45,7 @@ plt.rcParams.update(
         "axes.spines.right": False,
         "axes.titlelocation": "left",
         "axes.titlesize": "medium",
+        "axes.prop_cycle": plt.cycler(color=["#0072B2", "#D55E00", "#007349", "#882255"]),
         "image.cmap": "cividis",  # even in grey, and with any colour vision
     }
 )
@@ -172,6 +173,13 @@ def label_lines(axes: Axes) -> None:
         )
 
 
+def _other(axes: Axes) -> dict[str, Any]:
+    """A line that no known method has, and a marker: others than those of the last such line."""
+    i = sum(line.get_label() not in STYLES for line in axes.lines) % 4
+    dashes = (5, 5), (1, 4), (2, 4), (10, 5)
+    return {"linestyle": (0, dashes[i]), "marker": "d>x+"[i]}
+
+
 def plot_race(
     axes: Axes, name: str, mean: np.ndarray, low: np.ndarray, high: np.ndarray, every: int = 5
 ) -> None:
@@ -188,7 +196,7 @@ def plot_race(
         A marker at every so many trials.
     """
     trials = np.arange(1, len(mean) + 1)
-    style = STYLES.get(name, {"linestyle": "-.", "marker": "d"})
+    style = STYLES.get(name) or _other(axes)
     (line,) = axes.plot(trials, mean, label=name, markevery=every, markersize=5, **style)
     axes.fill_between(trials, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
     top = max(axes.get_ylim()[1], 1.05 * np.max(high))  # of all methods, not of the first alone
@@ -208,7 +216,7 @@ def plot_point(axes: Axes, name: str, x: float, mean: float, low: float, high: f
     mean, low, high : float
         As `bootstrap_interval` returns them.
     """
-    style = STYLES.get(name, {"linestyle": "none", "marker": "d"})
+    style = STYLES.get(name) or _other(axes) | {"linestyle": "none"}
     axes.errorbar(x, mean, [[mean - low], [high - mean]], label=name, capsize=4, **style)
 
 

@@ -29,7 +29,6 @@ PAGES = [
 ]
 WIDGET = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
-PENDING = pytest.mark.xfail(reason="waits for new colours and for figures that are run again")
 of_notebooks = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: f"{p.parent.name}-{p.stem}")
 of_pages = pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 
@@ -76,7 +75,6 @@ def alt_faults(alts):
         yield f"stands at {alts.count(alt)} pictures: {alt!r}"
 
 
-@PENDING
 @of_notebooks
 def test_alternative_text_of_each_figure_says_what_is_seen(path):
     book = nbformat.read(path, as_version=4)
@@ -125,7 +123,6 @@ def bare_widgets(book):
     return [kind for kind in kinds if WIDGET in kind and not kind & {"image/png", "text/html"}]
 
 
-@PENDING
 @of_notebooks
 def test_a_widget_leaves_a_picture_where_nothing_runs(path):
     assert bare_widgets(nbformat.read(path, as_version=4)) == []
@@ -291,7 +288,6 @@ def pair_faults(styles):
             yield f"{a} and {b}: alike in grey"
 
 
-@PENDING
 def test_methods_are_told_apart_in_grey_and_with_any_colour_vision():
     assert list(pair_faults(plots.STYLES)) == []
 
@@ -307,7 +303,6 @@ def test_styles_that_are_alike_are_found():
     assert list(pair_faults({"a": red, "b": grey | {"marker": "d"}})) == ["a and b: alike in grey"]
 
 
-@PENDING
 @pytest.mark.parametrize("name", PALETTE)
 def test_lines_stand_out_from_the_page(name):
     assert contrast(PALETTE[name]) >= 3
@@ -325,7 +320,6 @@ def test_the_text_of_figures_stands_out_from_the_page():
     plots.plt.close(figure)
 
 
-@PENDING
 def test_methods_without_a_style_differ_in_more_than_colour():
     figure, axes = plots.plt.subplots()
     for name in ("Bayesian optimization", "random", "x", "y", "z"):

@@ -202,20 +202,6 @@ def test_a_single_label_stands_beside_its_line():
 # ------------------------------------------------------------------ styles
 
 
-def grey(color):
-    return np.dot([0.2126, 0.7152, 0.0722], np.power(to_rgb(color), 2.2))
-
-
-def test_styles_tell_methods_apart():
-    for (one, a), (other, b) in itertools.combinations(STYLES.items(), 2):
-        pair = f"{one} and {other}"
-        assert np.abs(np.subtract(to_rgb(a["color"]), to_rgb(b["color"]))).max() > 0.2, pair
-        assert (a["linestyle"], a["marker"]) != (b["linestyle"], b["marker"]), pair
-        lighter = abs(grey(a["color"]) - grey(b["color"])) > 0.1
-        assert lighter or a["linestyle"] != b["linestyle"], pair
-    assert set(STYLES) >= {"random", "grid"}
-
-
 def test_a_method_looks_the_same_in_each_race():
     for order in ((0, 1), (1, 0)):
         _, axes = plt.subplots()

@@ -25,8 +25,8 @@ HEADING = re.compile(r"^## (\d\d)-(\d) · (.+)$", re.M)
 CHECK = re.compile(r"^check\(\"(\d\d-\d)\", .+\)$")
 HOW = """Write your code where it says `YOUR CODE HERE`, run the cell, then run the check below it.
 It says at once, and offline, whether your answer is right, and if not, what to look at. Try as
-often as you like. `progress()` shows what is done. Stuck for ten minutes? Read the
-[solutions]({solutions})."""
+often as you like. `progress()` shows what is done. Stuck for ten minutes, or done? The
+[solutions]({solutions}) also say what came out, and why."""
 SOLVED = "These are the solutions of the [exercises](../exercises/{name}). Yours may differ."
 
 

@@ -11,7 +11,7 @@ from metahpo_lite import Float, SearchSpace, run
 
 def check_1(trials_needed):
     """Set (1 - q) ** n equal to delta, and take the logarithm of both sides: n comes down."""
-    found = numbers([trials_needed(q, 0.05) for q in (0.05, 0.01, 0.2)], (3,))
+    found = np.array([float(numbers(trials_needed(q, 0.05), ())) for q in (0.05, 0.01, 0.2)])
     exact = np.log(0.05) / np.log([0.95, 0.99, 0.8])
     hint(found < 0, "A number of trials is not negative: log(1 - q) is, and turns the sign.")
     hint(
@@ -24,7 +24,11 @@ def check_1(trials_needed):
     )
     hint(found % 1 != 0, "You cannot run a part of a trial. Round up to a whole number.")
     hint(
-        np.any(found != np.ceil(exact)),
+        np.all(found == np.ceil(exact)) and trials_needed(0.5, 0.25) == 3,
+        "One too many where n comes out whole, as for q = 1/2 and delta = 1/4. Round up, and only if there is something to round.",
+    )
+    hint(
+        np.any(found != np.ceil(exact)) or trials_needed(0.5, 0.25) != 2,
         "Try it by hand: for q = 1/2 and delta = 1/4, two draws are enough.",
     )
 
@@ -71,7 +75,7 @@ def check_3(SpreadSearch):
     )
     hint(
         mean < 2 * usual,
-        "Your points are spread little better than random ones. Does the searcher remember what it suggested? And are distances those of encoded points, of the unit cube?",
+        "Your points are spread little better than random ones. Does the searcher remember what it suggested? Are distances those of encoded points, of the unit cube? And is it the nearest earlier point that counts, not the mean?",
     )
 
 
@@ -88,7 +92,7 @@ def check_4(share_above_default):
 
     history = run(_Random(space, default_rng(3)), task(0.7), 400)
     found = float(numbers(share_above_default(task(0.7), 400, default_rng(3)), ()))
-    hint(found > 1, "This is a count. A share is between 0 and 1.")
+    hint(found > 1, "This is above 1: a count, or a percentage? A share is between 0 and 1.")
     hint(abs(found - 0.7) < 0.05, "This is the share that the default beats. Turn it around.")
     ties = float(numbers(share_above_default(task(0.2), 400, default_rng(3)), ()))
     hint(
@@ -99,6 +103,10 @@ def check_4(share_above_default):
     hint(
         0.34 < failed < 0.42,
         "One trial in five fails here, with the score NaN. It still counts as one of the trials.",
+    )
+    hint(
+        abs(failed - 0.5) < 0.05 and abs(found - 0.3) < 0.05,
+        "A failed trial counts as better here. NaN is neither above the default nor below it.",
     )
     right = (history["score"] > 0.7).mean()
     hint(

@@ -39,6 +39,11 @@ def check_1(beyond_chance):
         known > 1.2 and abs(row) < 0.1,
         "These are bits. The share is of the entropy of y.",
     )
+    first = share(np.where(y == "a", "p", "q"))  # tells one class from the other two
+    hint(
+        first > 0.9,
+        "The share is of the doubt about the class. You divide by the entropy of the column.",
+    )
     noise = share(pd.Categorical(rng.integers(40, size=n).astype(str)))
     hint(
         noise > 0.15,
@@ -264,6 +269,13 @@ def check_4(advice):
         not all(isinstance(one, dict) for one in found),
         "Return the configuration, a dict: `experience.configs[number]`.",
     )
+    mine = replace(tables[2], name="mine", family="mine")
+    try:
+        advice(mine, svc, 2)
+    except KeyError:
+        raise Hint(
+            "The family of a table of your own is not among the known ones, and your function raises a KeyError. Compare `experience.families` with it."
+        ) from None
     right = [_advice(*case) for case in cases]
     for text, way in WAYS.items():
         wrong = [_advice(*case, **way) for case in cases]

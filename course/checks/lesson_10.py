@@ -45,7 +45,7 @@ def check_1(slope_error):
     true = float(numbers(slope_error(similarity, D, S), ()))
     hint(
         np.isclose(true, abs(similarity(D, S)[1]).max() * np.array([0.5, 1]), rtol=1e-2),
-        "A factor of 2: change D[i, j] alone and not D[j, i] too, and divide the difference of the values at plus h and minus h by 2 h.",
+        "A factor of 2: change D[i, j] alone and not D[j, i] too, and divide the difference of the values at plus h and minus h by 2 h. Or are both of them one array, without a copy?",
     )
     hint(
         true > 1e-3,
@@ -53,7 +53,7 @@ def check_1(slope_error):
     )
     hint(
         found < 0.4,
-        "The derivative by D[1, 3] is too large by a half here, and you do not find it. Are all pairs in, i, j and j, i?",
+        "The derivative by D[1, 3] is too large by a half here, and you do not find it. Are all pairs in, i, j and j, i? Is the difference absolute?",
     )
     hint(
         slope_error(planted((3, 1), 0.5), D, S) < 0.4,
@@ -210,7 +210,7 @@ def check_3(permutation_p):
     least = float(numbers(permutation_p(D, S, default_rng(0), 60), ()))
     hint(
         least < 0.999,
-        "For three tasks that can be counted by hand p is wrong. Take pairs of two different tasks, without the diagonal, and renumber rows and columns with the same order.",
+        "For three tasks that can be counted by hand p is wrong. A draw as far from 0 as the data counts, too: at *least*. Take pairs of two different tasks, without the diagonal, and renumber rows and columns with the same order.",
     )
 
 

@@ -49,6 +49,11 @@ WRONG = {
         ("sign", lambda q, delta: np.floor(np.log(delta) / -np.log(1 - q)), "not negative"),
         ("hit, not miss", lambda q, delta: np.ceil(np.log(delta) / np.log(q)), "must all *miss*"),
         ("floor", lambda q, delta: int(np.log(delta) / np.log(1 - q)), "Round up."),
+        (
+            "always one more",
+            lambda q, delta: int(np.log(delta) / np.log(1 - q)) + 1,
+            "One too many",
+        ),
         ("no rounding", lambda q, delta: np.log(delta) / np.log(1 - q), "a part of a trial"),
         ("no logarithm", lambda q, delta: np.ceil(delta / (1 - q)), "by hand"),
     ],
@@ -64,10 +69,11 @@ WRONG = {
         ("own generator", OwnGenerator, "self.rng"),
     ],
     "02-4": [
-        ("a count", histories(lambda s, d: (s > d).sum()), "a count"),
+        ("a count", histories(lambda s, d: (s > d).sum()), "a count, or a percentage"),
         ("turned around", histories(lambda s, d: (s < d).mean()), "Turn it around"),
         ("ties", histories(lambda s, d: (s >= d).mean()), "As good is not better"),
         ("failed left out", histories(lambda s, d: (s.dropna() > d).mean()), "fails here"),
+        ("failed is better", histories(lambda s, d: 1 - (s <= d).mean()), "neither above"),
         ("best only", histories(lambda s, d: float(s.max() > d) / 2), "of RandomSearch"),
     ],
 }

@@ -19,6 +19,10 @@ def share(x, y):
     return information(x, y) / entropy(y)
 
 
+def by_column(x, y):
+    return information(x, y) / entropy(x)
+
+
 def luck(x, y, rng, measure=share):
     draws = [pd.Series(rng.permutation(x.to_numpy()), x.index) for _ in range(20)]
     return np.mean([measure(draw, y) for draw in draws])
@@ -90,6 +94,11 @@ def standardised(meta):
     return np.linalg.norm(place[:, None] - place, axis=2)
 
 
+def without_family(dataset, experience, k=10):
+    rest = experience.without(dataset.family)
+    return advised(keep=lambda d, e: e.tasks.index.isin(rest.tasks.index))(dataset, experience, k)
+
+
 def advised(keep=None, near=None, choose=None, fixed=None, itself=0, given=dict):
     def advice(dataset, experience, k=10):
         names = experience.tasks.index
@@ -109,6 +118,11 @@ def advised(keep=None, near=None, choose=None, fixed=None, itself=0, given=dict)
 
 WRONG = {
     "06-1": [
+        (
+            "of the column",
+            lambda x, y, rng: by_column(x, y) - luck(x, y, rng, by_column),
+            "entropy of the column",
+        ),
         ("no chance", lambda x, y, rng: share(x, y), "still removes all doubt"),
         ("sign", lambda x, y, rng: luck(x, y, rng) - share(x, y), "Turned around"),
         ("aligned by pandas", aligned, "by their index"),
@@ -151,6 +165,7 @@ WRONG = {
         ("two directions", turned(lambda left, size: left[:, :2]), "unit matrix"),
     ],
     "06-4": [
+        ("a family that is not known", without_family, "raises a KeyError"),
         ("own family", advised(keep=lambda d, e: e.families == e.families), "own family"),
         ("own name", advised(keep=lambda d, e: e.tasks.index != d.name), "under another name"),
         ("itself", advised(itself=1), "One task too few"),
