@@ -64,8 +64,9 @@ def check_1(held_out_regrets):
         "The numbers are right, but not in the order of the rows of `regrets`.",
     )
     looks = [table[family != one].mean(axis=0).min() for one in family]
+    alone = [np.delete(table, i, 0).mean(axis=0).min() for i in range(len(table))]
     hint(
-        np.allclose(found, looks),
+        np.allclose(found, looks) or np.allclose(found, alone),
         "This is how good the default looks to those who chose it. What is its regret on the task itself?",
     )
     hint(
@@ -200,12 +201,12 @@ def check_4(trials_to_match):
     space = SearchSpace([Float("x", 0, 1)])
     tried = []
 
-    def found(level, seed, n=12, fails=0.0):
+    def found(level, seed, n=12, fails=0.0, shift=0):
         """Answer on a task of scores in steps, on which low draws fail; what was tried is kept."""
         tried.clear()
 
         def evaluate(config):
-            score = np.floor(config["x"] * 10) / 10 if config["x"] >= fails else np.nan
+            score = np.floor(config["x"] * 10) / 10 + shift if config["x"] >= fails else np.nan
             if config["x"] != level:
                 tried.append(score)
             return score
@@ -214,7 +215,7 @@ def check_4(trials_to_match):
         number = trials_to_match(task, {"x": level}, n, default_rng(seed))
         hint(not tried, "You ran no random trial on the task.")
         hint(len(tried) > n, "You ran more than n_trials random trials.")
-        as_good = [i for i, score in enumerate(tried, 1) if score >= level]
+        as_good = [i for i, score in enumerate(tried, 1) if score >= level + shift]
         hint(number is None and not as_good, "If no trial is as good, return n_trials + 1.")
         return numbers(number, ()).item(), as_good[0] if as_good else n + 1
 
@@ -242,6 +243,7 @@ def check_4(trials_to_match):
     for text, mistake in mistakes.items():
         hint(wrong and all(mistake(scores, first) == n for n, first, scores in wrong), text)
     number, none = found(1.5, 0)
+    hint(len(tried) < 12, "You stop too early: none of n_trials is as good, and fewer were tried.")
     hint(number == 1.5, "This is the score of config. The number of a trial is asked for.")
     hint(
         number == 1,
@@ -254,4 +256,9 @@ def check_4(trials_to_match):
     hint(
         any(number != first for number, first in failing),
         "Some trials fail here, with the score NaN. They count as trials, and are never as good.",
+    )
+    failing = [found(0.7, seed, fails=0.4, shift=-2) for seed in range(25)]
+    hint(
+        any(number != first for number, first in failing),
+        "Scores may be below 0, as minus a loss. A trial that failed is not as good, whatever config scores.",
     )

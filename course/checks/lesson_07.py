@@ -20,18 +20,22 @@ def _absolute(said, right):
     return abs(said - right)
 
 
+def _fourth_power(said, right):
+    return (said - right) ** 4
+
+
 def _low_is_dear(said, right):  # nine times as dear as too high
     return np.where(said < right, 9.0, 1.0) * abs(said - right)
 
 
-def _named(shares, order, loss, places=None, weights=None, worst=False):
+def _named(shares, order, loss, places=None, weights=None, worst=False, part=int, steps=1001):
     k = len(order)
     places = (np.arange(k) + 0.5) / k if places is None else places(k)
     weights = [shares[choice] for choice in order] if weights is None else np.ones(k)
-    said = np.linspace(0, 1, 1001)
+    said = np.linspace(0, 1, steps)
     losses = loss(said[:, None], places) @ np.array(weights)
     best = said[(-losses if worst else losses).argmin()]
-    return order[min(int(best * k), k - 1)]
+    return order[min(part(best * k), k - 1)]
 
 
 CASES = [
@@ -42,6 +46,7 @@ CASES = [
     ({"a": 0.75, "b": 0.1, "c": 0.15}, ["a", "b", "c"], _squared),
     ({"u": 0.9, "v": 0.1}, ["v", "u"], _squared),
     ({"p": 0.4, "q": 0.05, "r": 0.05, "s": 0.5}, ["p", "q", "r", "s"], _squared),
+    ({"a": 0.53, "b": 0.47}, ["a", "b"], _squared),  # the mean is near the border
 ]
 
 
@@ -72,6 +77,14 @@ def check_1(named):
         same(lambda *case: _named(*case, places=lambda k: np.arange(k) / (k - 1))),
         "The first choice stands at 0 and the last at 1 here. They stand in the middle of their parts.",
     )
+    hint(
+        same(lambda *case: _named(*case, part=lambda at: round(at))),
+        "You round: that is the nearest border of the parts. Cut off: from 0 to 1/K it is the first choice.",
+    )
+    hint(
+        same(lambda *case: _named(*case, steps=11)),
+        "Your numbers are too far apart: the best one may be near a border. Try hundreds of them.",
+    )
     hint(same(lambda *case: _named(*case, worst=True)), "This is the number with the *most* loss.")
     hint(
         same(lambda shares, order, loss: _named(shares, order, _squared)),
@@ -85,6 +98,11 @@ def check_1(named):
     hint(
         named(shares, order, _low_is_dear) != _named(shares, order, _low_is_dear),
         "A loss may tell too high from too low. First comes what is said, then what is right.",
+    )
+    shares, order = {"a": 0.95, "b": 0.0, "c": 0.05}, ["a", "b", "c"]
+    hint(
+        named(shares, order, _fourth_power) != "b",
+        "Which number is said? It may lie between the middles: try many from 0 to 1, not these alone.",
     )
 
 
@@ -148,6 +166,13 @@ def check_2(skill):
         np.any(abs(heart - right) > 0.5) or np.any(abs(line - [0, 1, 0]) > 0.35),
         "Add up the squared errors of all folds, then divide once. Squares, not absolute errors.",
     )
+    three = np.repeat([*"abc"], [70, 35, 15])  # three families: only one way to deal them out
+    x, y = rng.normal(size=(120, 2)), rng.normal(size=(120, 2)) * (1 + 2 * (three == "c"))[:, None]
+    few = numbers(skill(_FirstColumn(), x, y, pd.Series(three)), (2,))
+    hint(
+        not np.allclose(few, _skill(_FirstColumn(), x, y, three)),
+        "With three families, each a fold, it is wrong. Add up squared errors over all folds, no means and no ratios of a fold, and divide once.",
+    )
 
 
 def _skill(model, x, y, families):
@@ -209,6 +234,10 @@ def check_3(Careful):
         "You trust the wrong part: the model's difference from the mean has the weight t, the mean 1 - t.",
     )
     hint(
+        sure > 0.9 and 0.2 < trust(_Timid(), line)[0] < 0.8,
+        "A model that says half of what is right should be trusted twice, kept to 1, and is trusted half. Is the fraction upside down?",
+    )
+    hint(
         lucky > 0.9,
         "A model that knows its tasks by heart is trusted wholly, on pure noise. Find t on tasks that it has not seen.",
     )
@@ -241,6 +270,17 @@ def check_3(Careful):
         abs(still - noise.mean(axis=0)).max() > 1e-9,
         "A model that never leaves the mean divides 0 by 0. There t is 0.",
     )
+    mixed = np.c_[line[:, 0], noise[:, 1]]
+    half = Careful(KNeighborsRegressor(1)).fit(x.copy(), mixed.copy())
+    hint(
+        not np.allclose(half.predict(new)[:1], half.predict(new[:1])),
+        "What you say of a task changes with the others that are asked. The mean is that of the known tasks: keep it in `fit`.",
+    )
+    t, rest = trust(by_heart, mixed)
+    hint(
+        rest > 0.05 or t < 0.6,
+        "One t is asked for: sum over tasks and over hyperparameters, then divide.",
+    )
 
 
 class _Predictor:
@@ -255,7 +295,8 @@ class _Predictor:
         rows = round(10 ** described["log_rows"])
         kernel = "rbf" if described["landmark_nearest_neighbour"] >= self.limit else "linear"
         self.asked.append((rows, kernel, described))
-        return {"C": float(rows), "kernel": kernel, "class_weight": "none"}
+        gamma = {"gamma": 0.1} if kernel == "rbf" else {}
+        return {"C": float(rows), "kernel": kernel, "class_weight": "none", **gamma}
 
 
 def check_4(same_on_halves):
@@ -298,6 +339,14 @@ def check_4(same_on_halves):
     hint(len(halves) != 9, "Draw n halves, no more and no less.")
     same = sum(kernel == whole[0] for kernel, _ in halves)
     if np.isclose(found, same / 9):
+        try:
+            gamma = same_on_halves(dataset, _Predictor(limit), "gamma", 9, default_rng(1))
+        except KeyError:
+            gamma = None
+        hint(
+            gamma is None or not np.isclose(gamma, found),
+            "`gamma` is missing where the kernel is linear: ask with `.get(name)`. Missing in one alone is not the same.",
+        )
         return
     hint(found > 1, "This is a count. A share is between 0 and 1.")
     hint(

@@ -35,6 +35,12 @@ def check_1(times_near):
         not np.array_equal(found, _popular(D, 4)),
         "Try three points on a line, at 0, 1 and 3, with k = 1: the one in the middle is the nearest of two others, the last one of none.",
     )
+    line = np.array([[0], [1], [3.0]])
+    found = numbers(times_near(task_distances(line, line), 1))
+    hint(
+        found.shape != (3,),
+        "Of three tasks at 0, 1 and 3 nobody has the last one as its nearest. It counts 0 and is still in the answer: see `minlength` of np.bincount.",
+    )
     twins = np.vstack([points[:15], points[:15]])
     found = numbers(times_near(task_distances(twins, twins), 1), (30,))
     hint(

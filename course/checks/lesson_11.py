@@ -123,7 +123,7 @@ def _gaps(f, t, leak=False, error=np.abs, back=True, subtract=True, noise=NOISE,
 
 def check_3(fast_portfolio):
     """Begin with the lesson's `greedy`, and change what is compared: the gain of each candidate, divided by its seconds."""
-    rng = default_rng(20)
+    rng = default_rng(28)
     r, seconds = rng.random((8, 12)), np.exp(rng.normal(size=12))
     found = numbers(fast_portfolio(r.copy(), seconds.copy(), 6), (6,)).tolist()
     right = _fast(r, seconds, 6)
@@ -146,6 +146,10 @@ def check_3(fast_portfolio):
             np.argsort((r.mean(axis=0) - 1) / seconds)[:6].tolist(),
             "You order by what each one gains alone. After each choice, ask again what the others still gain.",
         ),
+        (
+            _fast(r, seconds, 6, total=True),
+            "You divide by the seconds of all trials so far. Divide each gain by the seconds of that trial.",
+        ),
         (np.argsort(seconds)[:6].tolist(), "These are the fastest ones. Gain counts, too."),
         (
             _fast(r, seconds, 6, regret=True),
@@ -160,11 +164,12 @@ def check_3(fast_portfolio):
     )
 
 
-def _fast(r, seconds, n, start=1, regret=False):
+def _fast(r, seconds, n, start=1, regret=False, total=False):
     chosen, best = [], np.full((len(r), 1), float(start))
     for _ in range(n):
         left = np.minimum(best, r).mean(axis=0)
-        value = -left / seconds if regret else (best.mean() - left) / seconds
+        price = seconds + seconds[chosen].sum() * total
+        value = -left / price if regret else (best.mean() - left) / price
         value[chosen] = -np.inf
         chosen.append(int(value.argmax()))
         best = np.minimum(best, r[:, chosen[-1:]])
@@ -215,7 +220,7 @@ def check_4(trust):
         hint(np.isclose(found, value, rtol=1e-6) and not np.isclose(found, right), text)
     hint(
         not np.isclose(found, right, rtol=1e-6),
-        "By hand: one trial z = 0, S and S_cold 1, known tasks at 0 and 0. Nothing tells them apart, and the trust is 1 - cold.",
+        "By hand: one trial z = 0, S = 1, S_cold = 4, cold = 1/3, known tasks at 0 and 100. The three products are as 1 to 0 to 1/2, and the trust is 2/3.",
     )
     hint(
         not np.isclose(trust(S, M, S_cold, z, cold=0.4), _trust(S, M, S_cold, z, cold=0.4)),
@@ -223,10 +228,10 @@ def check_4(trust):
     )
     far = np.array([2e3, -1e3, 3e3])
     with np.errstate(all="ignore"):
-        values = [trust(S, M + shift, S_cold, far) for shift in (0, far)]
+        values = [trust(S, M + shift, S_cold, far) for shift in (0, far, 0.9 * far)]
     hint(
         not np.isfinite(np.asarray(values, dtype=float)).all()
-        or not np.allclose(values, [0, 1], atol=1e-6),
+        or not np.allclose(values, [0, 1, 1], atol=1e-6),
         "Where no hypothesis fits well, all densities are 0 in floating point. Stay with logarithms, and subtract the largest before `exp`.",
     )
 
@@ -246,7 +251,7 @@ def _trust(S, M, S_cold, z, cold=COLD, volume=1, each=None, best=False):
 def check_5(lead):
     """Begin with one seed: `run` each of the two searchers, and subtract their columns `incumbent`."""
     experience = _experience()
-    task, seeds, n = _Task("new", 0.3, experience.space), (3, 4), 6
+    task, seeds, n = _Task("new", 0.3, experience.space), (3, 4, 5), 6
     found = numbers(lead(task, experience, n, list(seeds)))
     hint(
         task.calls < 2 * n * len(seeds),
@@ -264,13 +269,17 @@ def check_5(lead):
     found = numbers(found, (n,))
     curves = _curves(task, experience, n, seeds)
     right = _lead(curves, "incumbent")
+    hint(
+        np.allclose(found, 100 * right),
+        "These are points. Leave the scores in their own unit.",
+    )
     hint(np.allclose(found, -right), "Turn it around: warm minus cold, so that a lead is positive.")
     hint(
         np.allclose(found, _lead(curves, "score")),
         "These are the scores of single trials. Compare the incumbents: the best so far.",
     )
     hint(
-        any(np.allclose(found, _lead(curves[i : i + 1], "incumbent")) for i in (0, 1)),
+        any(np.allclose(found, _lead(curves[i : i + 1], "incumbent")) for i in range(len(seeds))),
         "This is the lead for one of the seeds. Average over all of them.",
     )
     hint(

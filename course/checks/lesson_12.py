@@ -4,6 +4,7 @@ import numpy as np
 from numpy.random import default_rng
 
 from course.checking import Hint, hint, numbers
+from metahpo_lite import Categorical, Float, SearchSpace
 
 
 def check_1(star):
@@ -30,6 +31,15 @@ def check_1(star):
     )
     worst = old.argmin(axis=1)
     hint(np.allclose(found[0], (old[rows, worst] - old[:, 2]).mean()), "Higher scores are better.")
+    others = np.delete(old, 2, axis=1).max(axis=1)
+    hint(
+        np.isclose(found[0], (others - old[:, 2]).mean()),
+        "The rival may be the best itself, with a lead of 0. Do not leave it out.",
+    )
+    hint(
+        np.isclose(found[0], np.median(old[rows, best] - old[:, 2])),
+        "This is the median. The mean over tables is asked for.",
+    )
     hint(
         not np.isclose(found[0], promised),
         "What is promised is wrong. By hand: one table, scores 70 and 75, the rival is column 0. The lead is 5.",
@@ -51,9 +61,21 @@ def check_1(star):
 class _Steps:
     """Scores with an interaction: c pays only when a has changed."""
 
+    def __init__(self, shift=0.0):
+        self.shift = shift
+
     def evaluate(self, config):
         a, b, c, d = (config[name] == "new" for name in "abcd")
-        return 0.5 + 0.1 * a + 0.08 * b + 0.03 * c + 0.1 * (a and c) - 0.04 * d - 0.05 * (b and c)
+        return (
+            self.shift
+            + 0.5
+            + 0.1 * a
+            + 0.08 * b
+            + 0.03 * c
+            + 0.1 * (a and c)
+            - 0.04 * d
+            - 0.05 * (b and c)
+        )
 
 
 def check_2(ablation):
@@ -68,6 +90,10 @@ def check_2(ablation):
         found = {name: float(score) for name, score in dict(answer).items()}
     except (TypeError, ValueError):
         raise Hint("A dict of names to scores is expected.") from None
+    hint(
+        not set(found) <= set("abcde"),
+        f"{sorted(set(found) - set('abcde'))}: only names of hyperparameters that change belong there.",
+    )
     hint("e" in found, "The path has a step that changes nothing. Leave out what is equal in both.")
     hint(set(found) != set("abcd"), "Each of the hyperparameters that differ is changed once.")
     right, score = {}, 0.0
@@ -83,7 +109,8 @@ def check_2(ablation):
         "Each change is tried alone. Keep the changes that are already made.",
     )
     hint(
-        order[0] == "d", "You begin with a change that loses. Make the one with the highest score."
+        order[0] == "d",
+        "You begin with a change that loses. Walk from `start` to `target`, and make the change with the highest score.",
     )
     gains = np.diff([task.evaluate(start), *right.values()])
     hint(
@@ -101,6 +128,14 @@ def check_2(ablation):
     hint(
         not np.allclose(values, [*right.values()]),
         "The order is right, the scores are not: each is that of `start` with all changes up to this one.",
+    )
+    try:
+        negative = list(ablation(_Steps(-3.0), dict(start), dict(target)))
+    except (KeyError, ValueError):
+        negative = []
+    hint(
+        negative != list("acbd"),
+        "With scores below 0, as minus a loss, the path is another one. Where does a best score begin?",
     )
 
 
@@ -191,6 +226,7 @@ def check_3(Leader):
     for scores in (
         {"svc": [np.nan], "mlp": [0.5, np.nan, 0.4, 0.3], "knn": [0.3]},
         {"svc": [0.5, np.nan, 0.4, 0.3], "mlp": [np.nan], "knn": [0.3]},
+        {"svc": [np.nan], "mlp": [-20.0, np.nan, -40.0, -30.0], "knn": [-30.0]},
     ):
         failed = _follow(Leader, scores)
         leader = max(scores, key=lambda name: len(scores[name]))
@@ -260,8 +296,9 @@ def check_4(fit_from):
 class _Asked:
     """A task that notes what it is asked."""
 
-    def __init__(self, score):
+    def __init__(self, score, *names):
         self.score, self.asked = score, []
+        self.space = SearchSpace([Float(name, 0, 9) for name in names])
 
     def evaluate(self, config):
         self.asked.append(dict(config))
@@ -270,15 +307,20 @@ class _Asked:
 
 def check_5(JointTask):
     """The learner is in `config["learner"]`; all other names begin with it and two underscores."""
+    names = ["svc__C", "svc__class_weight", "svc__gamma", "mlp__layers", "mlp__alpha"]
+    space = SearchSpace([Categorical("learner", ["svc", "mlp", "my_mlp"]),
+                         *(Float(n, 0, 9) for n in [*names, "my_mlp__p", "my_mlp__a__b"])])  # fmt: skip
     cases = [
         ({"learner": "svc", "svc__C": 1.0, "svc__class_weight": "none"}, 0.5),
         ({"learner": "mlp", "mlp__layers": 2, "mlp__alpha": 0.1}, 0.7),
         ({"learner": "my_mlp", "my_mlp__p": 1, "my_mlp__a__b": 2}, 0.9),
     ]
     for config, score in cases:
-        tasks = {"svc": _Asked(0.5), "mlp": _Asked(0.7), "my_mlp": _Asked(0.9)}
+        tasks = {"svc": _Asked(0.5, "C", "class_weight", "gamma"),
+                 "mlp": _Asked(0.7, "layers", "alpha"),
+                 "my_mlp": _Asked(0.9, "p", "a__b")}  # fmt: skip
         given = dict(config)
-        found = numbers(JointTask(tasks, None).evaluate(given), ())
+        found = numbers(JointTask(tasks, space).evaluate(given), ())
         learner = config["learner"]
         others = [name for name, task in tasks.items() if task.asked and name != learner]
         hint(others, "Another learner is asked than the one that the configuration names.")

@@ -15,9 +15,14 @@ from metahpo_lite.model_based import normal_ranks
 
 def check_1(searches_to_pay):
     """Begin with one number: after how many trials does the cold search get as low as warm[9]."""
-    warm, cold = 0.5 * 0.8 ** np.arange(30), 0.5 * 0.9 ** np.arange(30)
+    warm, cold = 0.5 * 0.8 ** np.arange(40), 0.5 * 0.9 ** np.arange(40)
     needed = int(np.argmax(cold <= warm[9])) + 1
-    found = float(numbers(searches_to_pay(30, 50, warm, cold), ()))
+    found = searches_to_pay(30, 50, warm, cold)
+    hint(
+        _infinite(found),
+        "Here the cold search does get there, and later than after ten trials: it saves some, and the number is finite.",
+    )
+    found = float(numbers(found, ()))
     price, right = 30 * 50, np.ceil(30 * 50 / (needed - 10))
     hint(
         found == np.ceil(price / needed),
@@ -37,12 +42,19 @@ def check_1(searches_to_pay):
     )
     hint(found != right, "Try it by hand: if the cold search takes 13 trials to get there, one search saves 3.")  # fmt: skip
     equal = _infinite(searches_to_pay(30, 50, cold, cold))
-    hint(not equal, "If a search saves nothing, no number of searches pays. Return `np.inf`.")
+    hint(
+        not equal,
+        "The two curves are equal here: as low is low enough (`<=`), so a search saves nothing, and no number of searches pays. Return `np.inf`.",
+    )
     worse = _infinite(searches_to_pay(30, 50, cold, warm))
     hint(not worse, "Here the cold search is the faster one. No number of searches pays for that: return `np.inf`.")  # fmt: skip
-    never = float(numbers(searches_to_pay(30, 50, warm, cold[:15]), ()))
+    never = searches_to_pay(30, 50, warm, cold[:15])
     hint(
-        never != np.ceil(price / 6),
+        not _infinite(never) and float(numbers(never, ())) == price / 6 + 1,
+        "Here one search saves 6 and the price is 1500: 250 searches pay, with nothing left. Round up only what is not whole: `math.ceil`.",
+    )
+    hint(
+        _infinite(never) or float(numbers(never, ())) != np.ceil(price / 6),
         "Here the cold search does not get there in its 15 trials. Count 16: what it needs at least.",
     )
 
@@ -119,7 +131,7 @@ def check_3(right_sign):
     for share in (0.3, 0.6, 0.8):
         scores, right = _signs(share)
         given = scores.copy()
-        found = right_sign(scores, "task 0")
+        found = right_sign(scores, "task 7")
         hint(found is None, "There is no value. Does your function end with `return`?")
         hint(not given.equals(scores), "Your function changes the scores that it gets. Work on a copy.")  # fmt: skip
         found = numbers(found)
@@ -151,11 +163,11 @@ def check_3(right_sign):
             wrong > 0.9,
             "The other way round: True is for the tasks whose sign is right, as that of the task that you trust.",
         )
-        hint(not found[0], "You know that the trusted task is right. It must be among them.")
+        hint(not found[7], "You know that the trusted task is right. It must be among them.")
         hint(found.all(), "All tasks are kept, and not all of them are right.")
         hint(
             wrong > 0.07,
-            "Some tasks are on the wrong side. Does a failed trial, NaN, or a task with large scores spoil a correlation? `normal_ranks` puts both right.",
+            "Some tasks are on the wrong side. Does a failed trial, NaN, or a task with large scores spoil a correlation? `normal_ranks` puts both right. Or do first guesses that were wrong stay in the mean? Repeat until no sign changes.",
         )
 
 
@@ -168,16 +180,17 @@ def _signs(share, n=30, m=120):
     scores = np.where(right[:, None], 1, -1) * (rng.normal(size=m) + noise)
     scores[np.flatnonzero(right)[1]] *= 5000
     scores[:, 5][::7] = np.nan
-    return pd.DataFrame(scores, [f"task {i}" for i in range(n)]), right
+    order = np.roll(np.arange(n), 7)  # the trusted one is not the first
+    return pd.DataFrame(scores[order], [f"task {i}" for i in range(n)]), right[order]
 
 
 def _sides(scores, how):
     """Find the two sides as one may who makes one mistake, and say who is with the first task."""
     ranks = pd.DataFrame(normal_ranks(scores.to_numpy()), scores.index)
     y = scores if how == "raw" else ranks
-    other = {"alone": y * 0 + y.iloc[0], "itself": y * 0 + y.sum(), "raw": y.sum() - y}[how]
+    other = {"alone": y * 0 + y.iloc[7], "itself": y * 0 + y.sum(), "raw": y.sum() - y}[how]
     agrees = other.corrwith(y, axis=1) > 0
-    return (agrees == agrees.iloc[0]).to_numpy()
+    return (agrees == agrees.iloc[7]).to_numpy()
 
 
 def check_4(rule):
@@ -222,6 +235,10 @@ def check_4(rule):
     hint(
         early.argmax() != std.argmax(),
         "All means are equal here, and many trials are left. The most uncertain one should be tried.",
+    )
+    hint(
+        values(flat, std, 0.1).argmax() != std.argmax(),
+        "One trial is left after this one (left = 0.1), all means are equal, and the most uncertain one is not tried.",
     )
     for left in (0.0, 0.4, 1.0):
         found = values(mean, flat + 0.7, left).argmax()

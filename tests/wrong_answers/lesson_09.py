@@ -70,6 +70,10 @@ def raw(described, experience):
     return m.index[far.argmin()], (D.min(axis=1) <= far.min()).mean()
 
 
+def no_minlength(D, k):
+    return np.bincount(np.argsort(without_own(D), axis=1)[:, :k].ravel())
+
+
 def scaled_with_the_new(described, experience):
     m = experience.meta_features.copy()
     m.loc["new"] = described
@@ -80,6 +84,7 @@ def scaled_with_the_new(described, experience):
 
 WRONG = {
     "09-1": [
+        ("the last one is not counted", no_minlength, "minlength"),
         ("itself", counted(lambda D, k: np.argsort(D, axis=1)[:, :k]), "counts itself"),
         ("those it has", has, "*has* 4"),
         ("farthest", counted(lambda D, k: np.argsort(-D, axis=1)[:, :k]), "the farthest"),

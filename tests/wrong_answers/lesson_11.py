@@ -36,6 +36,17 @@ def portfolio(value, start=1.0, once=True):
     return answer
 
 
+def by_all_seconds(regrets, seconds, n):
+    chosen, best = [], np.ones((len(regrets), 1))
+    for _ in range(n):
+        gain = best.mean() - np.minimum(best, regrets).mean(axis=0)
+        worth = gain / (seconds[chosen].sum() + seconds)
+        worth[chosen] = -np.inf
+        chosen.append(int(worth.argmax()))
+        best = np.minimum(best, regrets[:, chosen[-1:]])
+    return chosen
+
+
 def trust(share=lambda cold, n: ((1 - cold) / n, cold), volume=1.0, mean=False, count=np.sum):
     def answer(S, M, S_cold, z, cold=COLD):
         M = M.mean(axis=0, keepdims=True) if mean else M
@@ -111,6 +122,7 @@ WRONG = {
         ("one place", lambda f, t: gaps()(f, 3), "At another place"),
     ],
     "11-3": [
+        ("all seconds so far", by_all_seconds, "all trials so far"),
         ("no seconds", portfolio(lambda best, left, s: best - left), "Seconds have no say"),
         ("times seconds", portfolio(lambda best, left, s: (best - left) * s), "likes slow"),
         ("from 2", portfolio(lambda best, left, s: (best - left) / s, 2.0), "and not 2"),
@@ -132,6 +144,7 @@ WRONG = {
         ("no logarithms", trust(), "Stay with logarithms"),
     ],
     "11-5": [
+        ("points", lead(100, leave=without_family), "These are points"),
         ("turned around", lead(-1, leave=without_family), "Turn it around"),
         ("scores", lead(column="score", leave=without_family), "the best so far"),
         ("one seed", lead(seeds_used=slice(1), leave=without_family), "one of the seeds"),

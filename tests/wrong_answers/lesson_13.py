@@ -1,6 +1,7 @@
 """Wrong answers to the exercises of lesson 13: what was done, the answer, a part of its hint."""
 
 import numpy as np
+import pandas as pd
 from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
 
 from metahpo_lite import TaskDistance, task_distances
@@ -51,6 +52,13 @@ def heart(split="families", target="ranks", order=(0, 1), sign=1):
     return seen_and_unseen
 
 
+def another_trusted(scores, trusted):
+    y = normal_ranks(scores.to_numpy())
+    y = y - y.mean(axis=1, keepdims=True)
+    side = pd.Series(np.linalg.svd(y, full_matrices=False)[0][:, 0] > 0, scores.index)
+    return side == side.iloc[0]
+
+
 def signs(kind):
     def right_sign(scores, trusted):
         y = scores.copy()
@@ -97,7 +105,7 @@ WRONG = {
         ("rounds down", bill(up=np.floor), "still open"),
         ("place 10", bill(place=10), "a trial or two off"),
         ("counts from 0", bill(first=0), "a trial or two off"),
-        ("nothing saved", negative, "If a search saves nothing"),
+        ("nothing saved", negative, "The two curves are equal"),
         ("upside down", lambda n, m, warm, cold: ((cold > warm[9]).sum() - 9) / (n * m), "Upside"),
         ("never", first_hit, "does not get there"),
     ],
@@ -110,6 +118,7 @@ WRONG = {
         ("raw scores", heart(target="scores"), "Predict normal ranks"),
     ],
     "13-3": [
+        ("another is trusted", another_trusted, "The task that you trust"),
         ("majority", signs("majority"), "go with the majority"),
         ("trusted alone", signs("alone"), "a single task is noisy"),
         ("other way", signs("other way"), "other way round"),
