@@ -75,6 +75,10 @@ def check_1(left_to_do):
         set(found(log)) != everything - done,
         "A log whose last line is whole loses nothing. Do you drop the last line in any case?",
     )
+    hint(
+        set(found(log + _line(("z", 0, "ok")))) != everything - done,
+        "The log may hold pairs that nobody asks for now. Return some of `tasks` and `range(n_configs)` only.",
+    )
     try:
         empty = found("")
     except (KeyError, IndexError, ValueError):
@@ -152,7 +156,14 @@ def check_2(price):
         not np.isclose(answer(10), 0),
         "With a limit that stops nothing, nothing is lost: the answer is 0.",
     )
+    edge = float(seconds.iloc[0, int(scores.iloc[0].argmax())])
+    right = regret(scores.mask(seconds > edge).max(axis=1).fillna(worst)).mean()
+    hint(
+        not np.isclose(answer(edge), right),
+        "What took exactly `limit` did not take longer: it is not stopped.",
+    )
     failed = scores.copy()
+    failed.iloc[1, 0] = np.nan
     failed.iloc[0, int(seconds.iloc[0].argmin())] = np.nan
     best, worst = failed.max(axis=1), failed.min(axis=1)
     right = regret(failed.mask(seconds > 0.5).max(axis=1).fillna(worst)).mean()
@@ -199,21 +210,30 @@ def check_3(alone):
         np.abs(1 - found - right).max() < 0.2,
         "This is the share that is *not* predicted. Take it from 1.",
     )
+    noise = numbers(alone(x[:80].copy(), rng.normal(size=(80, 30))), (30, 3))
+    hint(
+        noise.mean() > 0.01,
+        "The scores are pure noise here, and each column predicts a part of it. Ask the model about configurations that it has not seen. (A square, as that of a correlation, is never below 0; use R².)",
+    )
     hint(
         found.min() < -0.3,
-        "A column that says nothing is far below 0. Trees that grow until they know each configuration by heart guess wildly from one column: let a leaf hold several (`min_samples_leaf`).",
+        "A column that says nothing is far below 0. Trees that grow until they know each configuration by heart guess wildly from one column: let a leaf hold about ten (`min_samples_leaf`).",
     )
     hint(
         found[2, 1] < 0.4 and abs(found[0, 0] - 0.9) < 0.2,
         "One task has its best in the middle of a range. A straight line does not see that; take trees.",
     )
     hint(
-        np.abs(found[0] - [0.68, 0.08, 0]).max() < 0.15 and found[2, 1] < 0.7,
+        np.abs(found[0] - [0.68, 0.08, 0]).max() < 0.15 and found[2, 1] < 0.4,
         "In units of the score, tasks cannot be compared. Divide by the variance of each task's scores.",
     )
     hint(
         np.abs(found[0] - [0.95, 0.32, 0]).max() < 0.15,
         "A share of the variance is a square, as R², not a correlation.",
+    )
+    hint(
+        0.5 < found[0, 0] < 0.8 and 0.3 < found[2, 1] < 0.8,
+        "Your model is too coarse to see what a column does. Let a leaf hold about ten configurations.",
     )
     hint(
         np.any(found > right + 0.2) or np.any(found < right - np.where(right > 0, 0.2, 0.3)),
@@ -243,7 +263,7 @@ def _toy(error):
     space = SearchSpace([Float("a", 0, 1), Float("b", 0, 1), Float("c", 0, 1)])
 
     def model(config, seed):
-        return _Toy(config["a"], error if config["b"] > 0.6 else None)
+        return _Toy(0.5 + config["a"] / 2, error if config["b"] > 0.6 else None)
 
     return Learner("toy", space, {"a": 0.0, "b": 0.0, "c": 0.0}, FunctionTransformer, model)
 
@@ -255,7 +275,7 @@ def check_4(what_matters):
     table, learner = Dataset.from_frame(frame, "y"), _toy(ArithmeticError("b is too large"))
     configs = draw_configs(learner, 40)
     a, b = (np.array([config[name] for config in configs]) for name in "ab")
-    scores = np.where(b > 0.6, np.nan, a)
+    scores = np.where(b > 0.6, np.nan, 0.5 + a / 2)
     right = hyperparameter_importance(learner.space, configs, scores)
     try:
         found = what_matters(learner, table, 40)

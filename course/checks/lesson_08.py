@@ -84,6 +84,10 @@ def check_2(top_label):
         label[:, 5:6] > worst + 1e-9 * np.ptp(label),
         "A failed trial (NaN) has a higher label than a trial that scored badly.",
     )
+    hint(
+        not np.allclose(label, np.asarray(top_label(failed - 10), dtype=float)),
+        "With scores below 0 a failed trial (NaN) no longer counts as the worst. Give it the worst of its row, or minus infinity before you rank.",
+    )
     same = np.asarray(top_label(np.full((1, 30), 0.5)), dtype=float)
     hint(
         ~np.isfinite(same),
@@ -137,7 +141,12 @@ def check_3(hedged):
 
 
 def _list(hedged, views, n):
-    found = hedged(views.copy(), n)
+    given = views.copy()
+    found = hedged(given, n)
+    hint(
+        given != views,
+        "Your function changes `views`: the ranking of the same trees is then lost. Work on a copy.",
+    )
     found = numbers(found if found is None else list(found))
     hint(found.shape != (n,), f"n = {n} numbers are expected, and this has shape {found.shape}.")
     hint(
@@ -173,6 +182,10 @@ def check_4(propose):
         "On all tasks of a test a large C is best, and your list does not show it. Does the order of the predictions decide?",
     )
     hint(
+        unknown == _configs(propose, load_dataset("glass"), known.without(table.family), every),
+        "Another table gets the same list from the same experience. Ask about *this* table: the predictor reads its meta-features.",
+    )
+    hint(
         _configs(propose, table, known, 5) != found[:5],
         "The five best are not the first five of the whole list. Sort from the best down, then cut.",
     )
@@ -194,6 +207,10 @@ def _tables():
     others = [name for name in e.tasks.index if e.families[name] != table.family][:8]
     own = [name for name in e.tasks.index if e.families[name] == table.family]
     known = e.subset([*others, *own]).with_configs(range(30))
+    own = [*own, others[0]]  # two tasks of one family
+    tasks = known.tasks.copy()
+    tasks.loc[others[0], "family"] = table.family
+    known = replace(known, tasks=tasks)
     trials = known.trials.copy()
     rank = np.argsort(np.argsort([config["C"] for config in known.configs]))
     noise = default_rng(0).normal(0, 0.2, len(trials))

@@ -35,7 +35,7 @@ def check_1(gain):
     )
     hint(
         not low <= found <= high,
-        "Return three numbers in this order: the gain, and the low and the high end of its interval.",
+        "The gain lies outside of its interval. Return three numbers in this order: gain, low, high; and the interval is that of the same weighted differences as the gain.",
     )
     hint(abs(found - right) > 0.002, "The gain is not that of the balanced accuracies.")
     one = 2 * 1.96 * (credit["after"] - credit["before"]).std() / np.sqrt(n)
@@ -148,11 +148,21 @@ def check_3(Patient):
         length([2, lost, lost, lost, lost, lost]) > 4,
         "A trial that failed is no success, and your search waits for ever.",
     )
+    hint(
+        length([5, lost, 1, 2, 9]) != 4
+        or length([lost, 1, 1, 1, 1, 1]) != 5
+        or length([lost] * 5) != 3,
+        "Compare a trial with the best of all that did not fail before it, wherever the NaN stands; if none did not, any score is a success.",
+    )
     small = _length(Patient, 3, 0.01)
     hint(small([1, 1.005, 1.006, 1.007, 2]) == 5, "An improvement must be of more than `least`.")
     hint(
         small([1, 1.005, 1.006, 1.007, 2]) != 4 or small([1, 2, 3, 4, 5, 6]) < 6,
         "A trial is a success if it is better than all before it by more than `least`.",
+    )
+    hint(
+        small([1, 1.009, 1.018, 1.027, 2]) != 4,
+        "Scores may creep up in steps below `least`. Compare with the best of *all* trials before, also of those that were no success.",
     )
     told = []
     _length(Patient, 2, 0.0, told)([1, 2, 3])
@@ -171,7 +181,17 @@ def _length(Patient, patience, least, told=None):
             suggest=dict, update=lambda _, score: None if told is None else told.append(score)
         )
         task = SimpleNamespace(evaluate=lambda _: next(left))
-        return len(run(Patient(searcher, patience, least), task, len(scores)))
+        patient = Patient(searcher, patience, least)
+
+        def suggest():
+            config = patient.suggest()
+            hint(
+                config is None,
+                "`suggest` returns nothing. Return what the searcher inside suggests; to end, `raise StopIteration`.",
+            )
+            return config
+
+        return len(run(SimpleNamespace(suggest=suggest, update=patient.update), task, len(scores)))
 
     return length
 
@@ -199,7 +219,7 @@ def check_4(first_trial):
     hint(found > 0.8, "This is where the old searches did *worst*. Higher scores are better.")
     hint(
         not 0.15 < found < 0.45,
-        "On five tables that are alike your choice is far from what did best. Do you choose among the candidates, by what is predicted for them?",
+        "On five tables that are alike your choice is far from what did best. Do you choose among the candidates, by what is predicted for them? (A search has few trials: a regressor that wants more rows in a leaf predicts one number for all.)",
     )
     hint(
         chosen(*like, table(0.9, 1000)) > 0.55,
@@ -216,10 +236,15 @@ def check_4(first_trial):
         0.3 < chosen(*peaks) < 0.7,
         "Every table here has two good regions, left and right, and you choose between them, where none is good. The mean of winners need not be a winner.",
     )
-    failed = [(x, np.where(x[:, 0] > 0.7, np.nan, y)) for x, y in like]
+    failed = [(x, np.where(x[:, 0] > 0.7, np.nan, y - 1)) for x, y in like]
     hint(
         chosen(*failed) > 0.6,
         "Some trials failed here, with the score NaN. Leave them out, or give them the worst score.",
+    )
+    other = table(0.9)
+    hint(
+        max(chosen(other, *like), chosen(*like, other)) > 0.6,
+        "Five searches agree, and one, the first or the last, decides. All are to recommend together.",
     )
 
 
@@ -274,6 +299,7 @@ def check_5(judged):
         fitted["search"] != fitted["default"],
         "The search and the default were fitted to different rows. Only the tuning may differ.",
     )
+    hint(found > 1, "Return shares, not hundredths: a balanced accuracy lies between 0 and 1.")
     hint(
         found > 0.97,
         "The rows that judge were also fitted. Keep them away from `fit`.",
@@ -296,6 +322,11 @@ def check_5(judged):
     hint(
         np.sum(truth == "b") not in (6, 7),
         "The rare class is not split in halves: by chance nearly all of it may be on one side. Stratify.",
+    )
+    turned = [balanced_accuracy_score(p, truth) for p in says]
+    hint(
+        np.allclose(found, turned),
+        "`balanced_accuracy_score` takes the true classes first, then the predicted ones.",
     )
     hint(not np.allclose(found, right), "Return the balanced accuracy of both on the kept rows.")
     again, other = once(0)[1], once(1)[1]
