@@ -72,13 +72,18 @@ def test_a_widget_that_is_missing_is_seen(context):
 # Of each slider in the outputs of the notebook, what the page shows
 SLIDERS_SHOW = """async () => {
   const found = [];
-  for (const cell of window.jupyterapp.shell.currentWidget.content.widgets) {
-    await cell.ready;
+  const content = window.jupyterapp.shell.currentWidget.content;
+  for (const [number, cell] of content.widgets.entries()) {
+    if (!JSON.stringify(cell.model.toJSON().outputs || []).includes('interactive(')) continue;
+    for (let i = 0; i < 100 && !cell.outputArea?.widgets.length; i++) {
+      content.scrollToItem(number);  // what is far from view is never made
+      await new Promise(go => setTimeout(go, 100));
+    }
     for (const [place, part] of (cell.outputArea?.widgets || []).entries()) {
       const data = cell.outputArea.model.get(place).toJSON().data || {};
       if (String(data['text/plain']).startsWith('interactive(')) {
         const image = part.node.querySelector('img');
-        await image?.decode();
+        while (image && !image.complete) await new Promise(go => setTimeout(go, 50));
         found.push({width: image?.naturalWidth || 0, text: part.node.textContent});
       }
     }
