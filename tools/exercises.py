@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 import nbformat
-from lessons import KERNEL, ROOT, LessonError, block, lessons, read, title_and_summary
+from lessons import KERNEL, ROOT, LessonError, block, lessons, read, title_and_summary, write
 
 BEGIN, END, STUB = "### BEGIN SOLUTION", "### END SOLUTION", "# YOUR CODE HERE"
 HEADING = re.compile(r"^## (\d\d)-(\d) · (.+)$", re.M)
@@ -26,7 +26,7 @@ CHECK = re.compile(r"^check\(\"(\d\d-\d)\", .+\)$")
 HOW = """Write your code where it says `YOUR CODE HERE`, run the cell, then run the check below it.
 It says at once, and offline, whether your answer is right, and if not, what to look at. Try as
 often as you like. `progress()` shows what is done. Stuck for ten minutes, or done? The
-[solutions]({solutions}) also say what came out, and why."""
+[solutions](../solutions/{name}) also say what came out, and why."""
 SOLVED = "These are the solutions of the [exercises](../exercises/{name}). Yours may differ."
 
 
@@ -109,15 +109,13 @@ def checked(book, path):
         raise LessonError(f"{path}: there is no exercise in it")
 
 
-def head(path, title, paths, solution):
+def head(path, paths, solution):
     """Return what stands below the title of a notebook: links, and how it works."""
     at, here = paths.index(path), "solutions" if solution else "exercises"
     links = [f"[lesson {path.name[:2]}](../{path.name})", "[contents](../../README.md#the-lessons)"]
     if at + 1 < len(paths):
         links.append(f"[{here} {paths[at + 1].name[:2]} →](../{here}/{paths[at + 1].name})")
-    how = HOW.format(solutions=f"../solutions/{path.name}")
-    if solution:
-        how = SOLVED.format(name=path.name)
+    how = (SOLVED if solution else HOW).format(name=path.name)
     return "{}\n\n{}".format(" · ".join(links), " ".join(how.split()))
 
 
@@ -142,10 +140,10 @@ def generate(root, only=(), check=False):
         if not first.source.startswith(f"# Exercises {title.split(':')[0]}\n"):
             raise LessonError(f"{source}: does not begin with '# Exercises {title.split(':')[0]}'")
         checked(book, source)
-        first.source = block(first.source, "navigation", head(path, title, paths, True), source)
+        first.source = block(first.source, "navigation", head(path, paths, True), source)
         new = exercise_book(book, source)
         new.cells[0].source = block(
-            new.cells[0].source, "navigation", head(path, title, paths, False), source
+            new.cells[0].source, "navigation", head(path, paths, False), source
         )
         for target, made in ((source, book), (folders["exercises"] / path.name, new)):
             text = nbformat.writes(made) + "\n"
@@ -153,7 +151,7 @@ def generate(root, only=(), check=False):
                 stale.append(target)
                 if not check:
                     target.parent.mkdir(exist_ok=True)
-                    target.write_text(text, encoding="utf-8")
+                    write(made, target)
     return stale
 
 

@@ -99,13 +99,14 @@ def main(words=None):
     parser = argparse.ArgumentParser(description="Write what is generated in docs/teaching/.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if it differs")
     given = parser.parse_args(words)
-    old = [path for path, text in generated(ROOT).items() if path.read_text("utf-8") != text]
+    made = generated(ROOT)
+    old = [path for path, text in made.items() if path.read_text("utf-8") != text]
     if given.check and old:
         sys.exit(
             f"teaching: run `python tools/teaching.py`; out of date: {', '.join(map(str, old))}"
         )
     for path in old:
-        path.write_text(generated(ROOT)[path], encoding="utf-8")
+        path.write_text(made[path], encoding="utf-8")
         print(path.relative_to(ROOT))
 
 
