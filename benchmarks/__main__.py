@@ -12,13 +12,7 @@ import pyarrow as pa
 
 from benchmarks.methods import METHODS
 from benchmarks.report import Figures, curves, markdown, summary
-from benchmarks.runner import (
-    check_methods,
-    not_installed,
-    pack_cells,
-    run_benchmark,
-    unpack_cells,
-)
+from benchmarks.runner import check_methods, not_installed, pack_cells, run_benchmark, unpack_cells
 from metahpo_lite.__main__ import exit_code
 from metahpo_lite.storage import write_file
 

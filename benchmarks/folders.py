@@ -17,10 +17,11 @@ import joblib
 import numpy as np
 import pandas as pd
 
+from metahpo_lite.arguments import whole_number
 from metahpo_lite.histories import condition
 from metahpo_lite.hyperparameters import Categorical, Float
 from metahpo_lite.metadata import MetaDataset
-from metahpo_lite.spaces import Config, SearchSpace, whole_number
+from metahpo_lite.spaces import Config, SearchSpace
 from metahpo_lite.storage import config_key, read_file, refuse
 from metahpo_lite.trials import surrogate
 

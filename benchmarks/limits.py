@@ -42,7 +42,7 @@ from metahpo_lite import (
     race,
     response_similarity,
 )
-from metahpo_lite.model_based import TaskInputs, normal_ranks
+from metahpo_lite.inputs import TaskInputs, normal_ranks
 from metahpo_lite.storage import write_file
 
 LEARNERS = tuple(learners.LEARNERS)

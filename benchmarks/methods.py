@@ -11,18 +11,16 @@ import pandas as pd
 
 from benchmarks import peers
 from metahpo_lite.bayes import BayesianSearch, Candidates
+from metahpo_lite.config_predictor import ConfigPredictor
+from metahpo_lite.distances import TaskDistance
+from metahpo_lite.learned_distance import LearnedDistance
 from metahpo_lite.metadata import MetaDataset
-from metahpo_lite.metric_based import LearnedDistance, NearestTasks, TaskDistance
-from metahpo_lite.model_based import ConfigPredictor, MetaModelSearch, PerformancePredictor
+from metahpo_lite.metric_based import NearestTasks
+from metahpo_lite.model_based import MetaModelSearch, PerformancePredictor
+from metahpo_lite.portfolio import Portfolio, greedy_portfolio, warm_start
 from metahpo_lite.search import RandomSearch, Searcher
 from metahpo_lite.spaces import Config, SearchSpace
-from metahpo_lite.warmstart import (
-    Portfolio,
-    RankWeighted,
-    WarmStart,
-    greedy_portfolio,
-    warm_start,
-)
+from metahpo_lite.warmstart import RankWeighted, WarmStart
 
 WARM = 5  # configurations of the portfolio before another searcher goes on
 

@@ -9,16 +9,9 @@ import pandas as pd
 
 from benchmarks.folders import Folder
 from benchmarks.runner import Cell
-from metahpo_lite.evaluation import (
-    average_seeds,
-    bootstrap_interval,
-    compare,
-    friedman,
-    holm,
-    mean_ranks,
-    mean_regret,
-    nemenyi_difference,
-)
+from metahpo_lite.evaluation import average_seeds, bootstrap_interval, compare, holm
+from metahpo_lite.ranks import friedman, mean_ranks, nemenyi_difference
+from metahpo_lite.regret import mean_regret
 
 AT = (1, 2, 5, 10, 25, 50)
 # Pairs of a method and what it should be better than, where both were run

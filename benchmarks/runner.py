@@ -29,8 +29,8 @@ from tqdm.auto import tqdm
 
 from benchmarks.folders import Folder, Target, predict_sources, read_folder
 from benchmarks.methods import DRAWS, METHODS, NEEDS, Setting
-from metahpo_lite.evaluation import regret_curve
-from metahpo_lite.spaces import whole_number
+from metahpo_lite.arguments import whole_number
+from metahpo_lite.regret import regret_curve
 from metahpo_lite.storage import config_key, write_file
 
 

@@ -28,8 +28,8 @@ from threadpoolctl import threadpool_limits
 from benchmarks.__main__ import append_results
 from metahpo_lite import MetaDataset, MetaSearchCV, list_datasets, load_dataset
 from metahpo_lite.evaluation import bootstrap_interval
+from metahpo_lite.learner_classifier import LearnerClassifier
 from metahpo_lite.learners import LEARNERS
-from metahpo_lite.search_cv import LearnerClassifier
 from metahpo_lite.spaces import SearchSpace
 from metahpo_lite.storage import write_file
 

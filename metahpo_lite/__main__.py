@@ -17,11 +17,12 @@ from sklearn.model_selection import cross_val_score
 
 from metahpo_lite.collect import collect_experience, draw_configs
 from metahpo_lite.datasets import Dataset, list_datasets
+from metahpo_lite.learner_classifier import LearnerClassifier
 from metahpo_lite.learners import LEARNERS, get_learner
 from metahpo_lite.metadata import MetaDataset
 from metahpo_lite.metafeatures import meta_features
 from metahpo_lite.recommendation import doubtful_columns, recommend
-from metahpo_lite.search_cv import MAX_DESCRIBED, LearnerClassifier, MetaSearchCV
+from metahpo_lite.search_cv import MAX_DESCRIBED, MetaSearchCV
 from metahpo_lite.storage import write_file
 from metahpo_lite.tasks import sample_rows
 

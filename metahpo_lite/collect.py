@@ -11,10 +11,13 @@ there were. More cores, or a cluster, are joblib's business::
 from __future__ import annotations
 
 import datetime
+import math
 import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,13 +25,15 @@ import joblib
 import numpy as np
 import pandas as pd
 
+from metahpo_lite.arguments import check_seed, whole_number
 from metahpo_lite.card import card
 from metahpo_lite.catalogue import catalogue
 from metahpo_lite.datasets import Dataset
 from metahpo_lite.learners import LEARNERS, Learner, get_learner
 from metahpo_lite.metadata import MetaDataset
-from metahpo_lite.spaces import Config, check_seed, whole_number
+from metahpo_lite.spaces import Config
 from metahpo_lite.storage import (
+    LOG,
     SCORES,
     TASKS,
     append,
@@ -44,12 +49,12 @@ from metahpo_lite.storage import (
     space_of,
     space_text,
     write_file,
+    write_files,
 )
 from metahpo_lite.tasks import LiveTask
 from metahpo_lite.trials import checked_trials
 from metahpo_lite.worker import Job, describe_table, evaluate
 
-LOG = "collect.log"  # in the folder while a collection is under way
 DEFAULTS = {"metric": "balanced_accuracy", "folds": 3, "seed": 0, "max_rows": 2000}
 
 
@@ -133,7 +138,10 @@ def collect_experience(
         If an argument is outside its range, or the folder holds something else: then nothing in
         it is changed.
     RuntimeError
-        If another process collects into the same folder.
+        If another process collects into the same folder, or the workers die again and again.
+    OSError
+        If something cannot be written, or the machine lacks something else: what was finished is
+        kept, and the same call goes on.
     """
     learner = get_learner(learner) if isinstance(learner, str) else learner
     configs = [learner.space.check(config) for config in configs]
@@ -192,11 +200,26 @@ def _evaluate_all(folder, log, jobs, configs, about, progress) -> set[str]:
     stored = _rows(folder / "scores.parquet")
     rows = {(row["task"], row["config"]): row for row in stored}
     rows.update({(row["task"], row["config"]): row for row in read_log(log) if "config" in row})
-    # task by task, so that a worker prepares each task once
-    todo = [(job, i) for job in jobs for i in range(len(configs)) if (job.task, i) not in rows]
-    calls = (joblib.delayed(evaluate)(job, i, configs[i]) for job, i in todo)
-    for row in _run(calls, log, len(jobs) * len(configs), len(todo), "evaluation", progress):
-        rows[row["task"], row["config"]] = row
+
+    def left() -> list[tuple[Job, int]]:  # task by task, so that a worker prepares each task once
+        return [(job, i) for job in jobs for i in range(len(configs)) if (job.task, i) not in rows]
+
+    alone = False  # each evaluation in a process of its own, with a time limit or without
+    while todo := left():
+        calls = (joblib.delayed(evaluate)(job, i, configs[i]) for job, i in todo)
+        try:
+            for row in _run(calls, log, len(jobs) * len(configs), len(todo), "evaluation", progress):
+                rows[row["task"], row["config"]] = row
+        except BrokenProcessPool as error:  # a worker died, and whose evaluation it was, none knows
+            if alone and len(left()) == len(todo):
+                raise RuntimeError(
+                    f"folder: the workers die (out of memory?); what was finished is in {folder}: "
+                    "the same call goes on, with fewer workers or on a larger machine"
+                ) from error
+            alone = True
+            settings = jobs[0].settings  # those of all
+            settings = {**settings, "time_limit": settings["time_limit"] or math.inf}
+            jobs = [replace(job, settings=settings) for job in jobs]
     tasks = {row["task"]: row for row in _rows(folder / "tasks.parquet")} | about
     counts = pd.Series([task for task, _ in rows]).value_counts()
     # the log may hold another one whole, which was not asked for this time
@@ -204,9 +227,12 @@ def _evaluate_all(folder, log, jobs, configs, about, progress) -> set[str]:
     scores = [rows[key] for key in sorted(rows) if key[0] in whole]
     if len(scores) > len(stored):
         named = pd.DataFrame([tasks[name] for name in sorted(whole)])
-        write_file(folder / "tasks.parquet", as_table(named, TASKS))
-        # last: as long as it lacks rows, both are written again
-        write_file(folder / "scores.parquet", as_table(pd.DataFrame(scores), SCORES))
+        contents = {
+            folder / "tasks.parquet": as_table(named, TASKS),
+            # last: as long as it lacks rows, both are written again
+            folder / "scores.parquet": as_table(pd.DataFrame(scores), SCORES),
+        }
+        write_files(contents)
     return whole
 
 

@@ -23,10 +23,12 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("MetaSampler needs Optuna: pip install optuna") from error
 
+from metahpo_lite.arguments import check_seed
 from metahpo_lite.metadata import MetaDataset, as_experience
+from metahpo_lite.portfolio import greedy_portfolio
 from metahpo_lite.search import as_if_failed
-from metahpo_lite.spaces import Config, check_seed
-from metahpo_lite.warmstart import WarmStart, greedy_portfolio
+from metahpo_lite.spaces import Config
+from metahpo_lite.warmstart import WarmStart
 
 PROPOSED = "metahpo_lite:config"  # where a trial keeps what was proposed for it
 

@@ -1,9 +1,8 @@
-"""Figures that lessons share: one style, one colour a method, and a sentence under each."""
+"""Figures that lessons share."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -11,166 +10,28 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 
+from metahpo_lite.critical_difference import plot_critical_difference
 from metahpo_lite.evaluation import bootstrap_interval
+from metahpo_lite.style import STYLES, label_lines, say, show, show_slider
 
-# A method has the same colour, line and marker in all lessons. Colours: Okabe and Ito (2008), the
-# pale ones darker, told apart with any colour vision; lines and markers tell them apart in grey.
-STYLES = {
-    "random": {"color": "#000000", "linestyle": "-", "marker": "o"},
-    "grid": {"color": "#905600", "linestyle": "--", "marker": "s"},
-    "random, twice the budget": {"color": "#159AE6", "linestyle": ":", "marker": "^"},
-    "default": {"color": "#CC79A7", "linestyle": "none", "marker": "X"},
-    "single best default": {"color": "#0072B2", "linestyle": "none", "marker": "D"},
-    "Bayesian optimization": {"color": "#D55E00", "linestyle": "-.", "marker": "v"},
-    "portfolio": {"color": "#999933", "linestyle": (0, (2, 2)), "marker": "*"},
-    "portfolio, then Bayesian optimization": {
-        "color": "#332288",
-        "linestyle": (0, (8, 2, 2, 2)),
-        "marker": "h",
-    },
-    "meta-model": {"color": "#882255", "linestyle": (0, (4, 1)), "marker": "d"},
-    "nearest tasks": {"color": "#007349", "linestyle": (0, (3, 1, 1, 1)), "marker": "<"},
-    "warm start": {"color": "#0000CC", "linestyle": (0, (10, 1)), "marker": "p"},
-    "Optuna's TPE": {"color": "#009E73", "linestyle": (0, (6, 1, 1, 1, 1, 1)), "marker": "P"},
-}
-
-plt.rcParams.update(
-    {
-        "figure.figsize": (6.4, 3.6),
-        "figure.dpi": 100,
-        "figure.constrained_layout.use": True,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.titlelocation": "left",
-        "axes.titlesize": "medium",
-        "axes.prop_cycle": plt.cycler(color=["#0072B2", "#D55E00", "#007349", "#882255"]),
-        "image.cmap": "cividis",  # even in grey, and with any colour vision
-    }
-)
-
-
-def show(figure: Figure, text: str) -> None:
-    """Display a figure, and under it the sentence that says what to see in it.
-
-    The figure's alternative text, for those who do not see the figure, is what is written in it
-    (titles, axes, legend), and the sentence. JupyterLab 4 leaves that out; there, the sentence
-    below is what they have.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-        It is closed afterwards, so that it is not shown twice.
-    text : str
-        What to see: one or two sentences, with numbers taken from the values that are drawn.
-
-    Raises
-    ------
-    ValueError
-        If there is no text.
-    """
-    from IPython.display import Image, Markdown, display
-
-    if not text.strip():
-        raise ValueError("text: got nothing, accepted is a sentence that says what to see")
-    png = io.BytesIO()
-    figure.savefig(png, format="png", metadata={"Software": None})  # the same bytes at each run
-    alt = " ".join([*_written(figure), text])
-    plt.close(figure)
-    display(Image(png.getvalue(), alt=alt))
-    display(Markdown(text))
-
-
-def _written(figure: Figure) -> list[str]:
-    """Sentences with what is written in a figure: its titles, what its axes and lines are."""
-    bars = [ax for ax in figure.axes if ax.get_label() == "<colorbar>"]
-    axes = [ax for ax in figure.axes if ax not in bars]
-    written = {
-        "": [figure.get_suptitle(), *(ax.get_title("left") or ax.get_title() for ax in axes)],
-        "Across: ": [figure.get_supxlabel(), *(ax.get_xlabel() for ax in axes)],
-        "Up: ": [figure.get_supylabel(), *(ax.get_ylabel() for ax in axes)],
-        "Shade: ": [bar.get_ylabel() or bar.get_xlabel() for bar in bars],
-        "Rows: ": [name for ax in axes for name in _names(ax.get_yticklabels())],
-        "Columns: ": [name for ax in axes for name in _names(ax.get_xticklabels())],
-        "Shown: ": [name for ax in axes for name in ax.get_legend_handles_labels()[1]],
-    }
-    for what, texts in written.items():
-        different = dict.fromkeys(" ".join(text.split()).rstrip(".") for text in texts)
-        written[what] = "; ".join(filter(None, different))
-    return [f"{what}{texts}." for what, texts in written.items() if texts]
-
-
-def _names(ticks: Sequence[Text]) -> list[str]:
-    """Names beside the ticks of an axis, without numbers."""
-    found = [tick.get_text() for tick in ticks]
-    return [name for name in found if any(map(str.isalpha, name)) and not name.startswith("$")]
-
-
-def show_slider(draw: Callable[..., None], text: str, **ranges: Any) -> None:
-    """Display a slider that draws a figure; where no kernel runs, its first figure stands there.
-
-    Parameters
-    ----------
-    draw : callable
-        Shows a figure by `show`. Its argument has the name of the slider.
-    text : str
-        A sentence below that says what the slider does.
-    **ranges
-        The slider's name and its range, such as ``n=(3, 9)``, as for `ipywidgets.interact`.
-    """
-    from IPython.display import Markdown, display
-    from IPython.utils.capture import capture_output
-    from ipywidgets import interactive
-
-    widget = interactive(draw, **ranges)
-    with capture_output() as first:
-        draw(**widget.kwargs)
-    figure = first.outputs[0]
-    # a page shows the first of these kinds that it can show
-    kinds = widget._repr_mimebundle_() | {"image/png": figure.data["image/png"]}
-    display(kinds, metadata=figure.metadata, raw=True)
-    display(Markdown(text))
-
-
-def say(text: str) -> None:
-    """Display a sentence, made from values, as text of the lesson.
-
-    Parameters
-    ----------
-    text : str
-        Markdown.
-    """
-    from IPython.display import Markdown, display
-
-    display(Markdown(text))
-
-
-def label_lines(axes: Axes) -> None:
-    """Write each line's label beside its right end, instead of a legend.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        With labelled lines, in its final limits. Labels keep a distance of a line of text from
-        each other.
-    """
-    lines = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
-    gap = 1.3 * plt.rcParams["font.size"]  # points
-    below = -np.inf
-    for line in sorted(lines, key=lambda line: line.get_ydata()[-1]):
-        end = line.get_xdata()[-1], line.get_ydata()[-1]
-        y = axes.transData.transform(end)[1] * 72 / axes.figure.dpi
-        below = max(y, below + gap)
-        axes.annotate(
-            line.get_label(),
-            end,
-            xytext=(8, below - y),
-            textcoords="offset points",
-            va="center",
-            color="black",  # of the line: too pale for text
-            annotation_clip=False,
-        )
+__all__ = [  # a lesson imports from here whatever its figures need
+    "STYLES",
+    "label_lines",
+    "plot_belief",
+    "plot_critical_difference",
+    "plot_heatmaps",
+    "plot_intervals",
+    "plot_landscapes",
+    "plot_losses",
+    "plot_point",
+    "plot_race",
+    "plot_races",
+    "plot_trends",
+    "say",
+    "show",
+    "show_slider",
+]
 
 
 def _other(axes: Axes) -> dict[str, Any]:
@@ -524,92 +385,3 @@ def plot_losses(
     axes[0, 0].set_ylabel(ylabel)
     axes[0, 0].legend(frameon=False, fontsize="small")
     return figure
-
-
-def plot_critical_difference(ranks: Mapping[str, float], difference: float) -> Figure:
-    """Draw the mean ranks of several methods, and which of them do not differ significantly.
-
-    The critical-difference figure (Demsar, 2006). The best method stands at the right. A thick
-    bar connects methods whose mean ranks are less than the critical difference (CD) apart.
-
-    Parameters
-    ----------
-    ranks : dict or Series of method name to mean rank
-        At least two, as from `mean_ranks`.
-    difference : float
-        The critical difference, in ranks, as from `nemenyi_difference`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The mean rank stands beside each name, the critical difference above the axis.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two methods, a mean rank is not from 1 to their number, or
-        `difference` is not a number above 0.
-    """
-    ordered = sorted(ranks.items(), key=lambda item: item[1])  # the best first
-    places, k = np.array([rank for _, rank in ordered], dtype=float), len(ordered)
-    if k < 2 or not ((places >= 1) & (places <= k)).all():  # False for NaN too
-        raise ValueError(
-            f"ranks: got {dict(ranks)}, accepted are those of at least two methods, each from 1 "
-            "to the number of methods"
-        )
-    if not (np.isfinite(difference) and difference > 0):
-        raise ValueError(f"difference: got {difference!r}, accepted is a number above 0")
-    pad = 0.012 * max(k - 1, difference)  # in ranks
-    bars = _bars(places, difference, 3 * pad)
-    first = 1.4 + 0.6 * max((level + 1 for *_, level in bars), default=0)  # below the bars
-    # x in ranks, from the worst to the best; y in lines of text, downwards from the axis
-    y_low, y_high = first + (k + 1) // 2 - 0.4, -4
-    figure, axes = plt.subplots(figsize=(7.5, 0.2 * (y_low - y_high)))
-    left, right = k + pad, min(1, k - difference) - pad
-    axes.set(xlim=(left, right), ylim=(y_low, y_high))
-    axes.set_axis_off()
-
-    axes.plot([k, 1], [0, 0], color="black", linewidth=1)
-    for rank in range(1, k + 1):
-        axes.plot([rank, rank], [0, -0.3], color="black", linewidth=1)
-        axes.text(rank, -0.4, rank, ha="center", va="bottom")
-    axes.text((k + 1) / 2, -1.4, "mean rank (1 = best)", ha="center", va="bottom")
-    axes.plot([k, k - difference], [-2.8, -2.8], "|-", color="black", linewidth=1.5)
-    axes.text(k - difference / 2, -3, f"CD = {difference:.2f}", ha="center", va="bottom")
-
-    for i, (name, rank) in enumerate(ordered):
-        best = i < k // 2  # labels of the better half at the right, the best on top
-        row = first + (i if best else k - 1 - i)
-        edge = right if best else left  # of the axes, so that the layout makes room outside
-        axes.plot([rank, rank, edge], [0, row, row], color="0.4", linewidth=0.8)
-        axes.annotate(
-            f"{name}  {rank:.2f}",
-            (edge, row),
-            xytext=(4 if best else -4, 0),
-            textcoords="offset points",
-            ha="left" if best else "right",
-            va="center",
-            annotation_clip=False,
-        )
-    for low, high, level in bars:
-        y = 0.8 + 0.6 * level
-        axes.plot([low, high], [y, y], "o-", color="black", linewidth=4, markersize=5)
-    return figure
-
-
-def _bars(places: np.ndarray, difference: float, gap: float) -> list[tuple[float, float, int]]:
-    """Ends and level of a bar for each largest group within the difference, of sorted ranks.
-
-    Bars of one level are more than `gap` apart.
-    """
-    bars: list[tuple[float, float, int]] = []
-    ends: list[float] = []  # of the last bar on each level
-    reached = 0
-    for i, low in enumerate(places):
-        last = int(np.sum(places - low < difference)) - 1
-        if last > max(i, reached):
-            level = next((n for n, end in enumerate(ends) if low > end + gap), len(ends))
-            ends[level : level + 1] = [places[last]]
-            bars.append((low, places[last], level))
-            reached = last
-    return bars

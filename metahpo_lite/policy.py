@@ -15,10 +15,12 @@ import numpy as np
 from scipy.special import softmax
 from threadpoolctl import threadpool_limits
 
-from metahpo_lite.bayes import Candidates, posterior, standardise
+from metahpo_lite.arguments import whole_number
+from metahpo_lite.bayes import Candidates, standardise
+from metahpo_lite.gaussian_process import posterior
+from metahpo_lite.inputs import normal_ranks
 from metahpo_lite.metadata import MetaDataset
-from metahpo_lite.model_based import normal_ranks
-from metahpo_lite.spaces import Config, SearchSpace, check_same_space, whole_number
+from metahpo_lite.spaces import Config, SearchSpace, check_same_space
 from metahpo_lite.storage import config_key
 from metahpo_lite.warmstart import FLAT, NOISE, OFFSET, View
 

@@ -12,10 +12,13 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
+from metahpo_lite.arguments import whole_number
+from metahpo_lite.distances import neighbour_weights
+from metahpo_lite.learned_distance import LearnedDistance
 from metahpo_lite.metadata import MetaDataset
-from metahpo_lite.metric_based import LearnedDistance, neighbour_weights
-from metahpo_lite.spaces import Config, whole_number
-from metahpo_lite.warmstart import NEAR, greedy_portfolio
+from metahpo_lite.portfolio import greedy_portfolio
+from metahpo_lite.spaces import Config
+from metahpo_lite.warmstart import NEAR
 
 TEXTS = ("string", "mixed", "mixed-integer", "categorical", "bytes")  # not dates as objects
 

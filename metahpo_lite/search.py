@@ -15,7 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from metahpo_lite.spaces import Config, SearchSpace, whole_number
+from metahpo_lite.arguments import whole_number
+from metahpo_lite.spaces import Config, SearchSpace
 
 
 class Searcher(Protocol):

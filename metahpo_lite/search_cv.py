@@ -11,151 +11,43 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from numbers import Integral
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from joblib import effective_n_jobs
 from sklearn import get_config
-from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
-from sklearn.exceptions import FitFailedWarning
+from sklearn.base import clone, is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.model_selection._search import (  # made for subclasses, yet not exported
     BaseSearchCV,
-    _yield_masked_array_for_each_param,
 )
-from sklearn.pipeline import Pipeline
-from sklearn.svm import SVC
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
+from metahpo_lite.arguments import whole_number
 from metahpo_lite.bayes import BayesianSearch
-from metahpo_lite.datasets import did_you_mean
+from metahpo_lite.cv_trials import CVTrials, spread_results
+from metahpo_lite.distances import TaskDistance
 from metahpo_lite.hyperparameters import is_number
-from metahpo_lite.learners import (
-    LEARNERS,
-    Learner,
-    TotalVarianceScaler,
-    get_learner,
-    within_limits,
+from metahpo_lite.learner_classifier import (
+    LearnerClassifier,
+    as_learner,
+    checked_table,
+    estimator_parameters,
 )
+from metahpo_lite.learners import LEARNERS, Learner
 from metahpo_lite.metadata import MetaDataset, as_experience
 from metahpo_lite.metafeatures import meta_features
-from metahpo_lite.metric_based import TaskDistance
-from metahpo_lite.search import Searcher, suggest_batch
-from metahpo_lite.spaces import Config, SearchSpace, whole_number
+from metahpo_lite.search import suggest_batch
+from metahpo_lite.spaces import SearchSpace
 from metahpo_lite.tasks import METRICS
 from metahpo_lite.warmstart import WarmStart
 
 MAX_DESCRIBED = 10_000  # rows that describe a larger table
-
-
-class LearnerClassifier(ClassifierMixin, BaseEstimator):
-    """A learner as a scikit-learn classifier whose parameters are its hyperparameters.
-
-    Parameters
-    ----------
-    learner : Learner or str
-    random_state : int
-        The seed of the model.
-    **config
-        The hyperparameters that differ from the learner's default. What their conditions switch
-        off has no effect.
-
-    Attributes
-    ----------
-    pipeline_ : sklearn.pipeline.Pipeline
-        What `Learner.build` returns, fitted.
-    classes_ : array of shape (n_classes,)
-    """
-
-    def __init__(self, learner: Learner | str, random_state: int = 0, **config):
-        self.learner, self.random_state, self.config = learner, random_state, config
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the learner, the seed, and the hyperparameters by name."""
-        own = {"learner": self.learner, "random_state": self.random_state}
-        return own | _learner(self.learner).default | self.config
-
-    def set_params(self, **params) -> LearnerClassifier:
-        """Set some of these."""
-        for name in ("learner", "random_state"):
-            setattr(self, name, params.pop(name, getattr(self, name)))
-        for name in params:
-            _ = _learner(self.learner).space[name]  # a KeyError says what is accepted
-        self.config = self.config | params
-        return self
-
-    def __sklearn_clone__(self) -> LearnerClassifier:
-        new = LearnerClassifier(self.learner, self.random_state, **self.config)
-        if hasattr(self, "_metadata_request"):  # as scikit-learn's clone: what it wants of weights
-            new._metadata_request = copy.deepcopy(self._metadata_request)
-        return new
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        kinds = tags.input_tags
-        kinds.allow_nan = kinds.string = kinds.categorical = kinds.sparse = True
-        return tags
-
-    def fit(self, X, y, sample_weight=None) -> LearnerClassifier:
-        """Fit the pipeline of these hyperparameters."""
-        X, y = _checked(self, X, y)
-        check_classification_targets(y)
-        learner = _learner(self.learner)
-        config = learner.space.drop_inactive(learner.default | self.config)
-        self.pipeline_ = learner.build(config, self.random_state)
-        preprocess, model = self.pipeline_.named_steps.values()
-        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-        with within_limits():
-            model.fit(preprocess.fit_transform(X, y), y, **weights)
-        self.classes_ = model.classes_
-        return self
-
-    def _has(self, method: str) -> bool:
-        learner = _learner(self.learner)
-        return hasattr(learner.model(learner.default, 0), method)
-
-    def _call(self, method: str, X) -> np.ndarray:
-        check_is_fitted(self)
-        return getattr(self.pipeline_, method)(_checked(self, X, reset=False))
-
-    def predict(self, X) -> np.ndarray:
-        """Predict the class of each row."""
-        return self._call("predict", X)
-
-    @available_if(lambda self: self._has("predict_proba"))
-    def predict_proba(self, X) -> np.ndarray:
-        """Predict the probability of each class, (n_rows, n_classes)."""
-        return self._call("predict_proba", X)
-
-    @available_if(lambda self: self._has("decision_function"))
-    def decision_function(self, X) -> np.ndarray:
-        """Predict how far each row is on the side of each class."""
-        return self._call("decision_function", X)
-
-
-def _checked(estimator: BaseEstimator, X, *y, reset: bool = True):
-    """Return X, and y if given, after scikit-learn's checks; a DataFrame stays as it is."""
-    frame = isinstance(X, pd.DataFrame)
-    # its shape and names alone: scikit-learn 1.6 cannot convert nullable types beside categories
-    table = pd.DataFrame(np.zeros(X.shape), columns=X.columns) if frame else X
-    found = validate_data(
-        estimator, table, *y, reset=reset, dtype=None, ensure_all_finite=False, accept_sparse=True
-    )
-    table, *y = found if y else (found,)
-    table = X if frame else table
-    return (table, *y) if y else table
-
-
-def _learner(learner: Learner | str) -> Learner:
-    return get_learner(learner) if isinstance(learner, str) else learner
 
 
 class MetaSearchCV(BaseSearchCV):
@@ -265,7 +157,7 @@ class MetaSearchCV(BaseSearchCV):
         """Return a copy of this search whose estimator is one, not a learner or its name."""
         resolved = copy.copy(self)
         if isinstance(self.estimator, (str, Learner)):
-            resolved.estimator = LearnerClassifier(_learner(self.estimator), seed)
+            resolved.estimator = LearnerClassifier(as_learner(self.estimator), seed)
             if get_config()["enable_metadata_routing"]:  # there is nobody else to take weights
                 wants = resolved.estimator.set_fit_request(sample_weight=True)
                 wants.set_score_request(sample_weight=True)
@@ -291,7 +183,8 @@ class MetaSearchCV(BaseSearchCV):
     def fit(self, X, y=None, **params) -> MetaSearchCV:
         """Search, and fit the best configuration to all rows.
 
-        Interrupted by the keyboard, it goes on with the trials that it has.
+        Interrupted by the keyboard, it goes on with the trials that it has. Interrupted again, or
+        ended by an error, it keeps what was found: all attributes but `best_estimator_`.
 
         Parameters
         ----------
@@ -328,12 +221,37 @@ class MetaSearchCV(BaseSearchCV):
         run.cv = check_cv(run.cv, y, classifier=is_classifier(run.estimator))
         run.verbose = max(0, self.verbose - 1)  # the first level is the bar
         if isinstance(run.estimator, LearnerClassifier):
-            X, y = _checked(clone(run.estimator), X, y)
+            X, y = checked_table(clone(run.estimator), X, y)
         run._prepare(X, y, params.get("groups"), rng, bar=self.verbose > 0)
-        super(MetaSearchCV, run).fit(X, y, **params)
+        for name in ("best_estimator_", "refit_time_"):  # of a search before this one
+            vars(self).pop(name, None)
+            vars(run).pop(name, None)
+        try:
+            super(MetaSearchCV, run).fit(X, y, **params)
+        except BaseException:
+            if np.isfinite(run._trials.scores).any():  # what was found outlives what ends the search
+                run._set_best()
+                run._finish()
+                self._take(run)
+            raise
         run._finish()
-        vars(self).update({n: v for n, v in vars(run).items() if n[0] != "_" and n[-1] == "_"})
+        self._take(run)
         return self
+
+    def _take(self, run: MetaSearchCV) -> None:
+        """Take over what a copy of this search has found."""
+        vars(self).update({n: v for n, v in vars(run).items() if n[0] != "_" and n[-1] == "_"})
+
+    def _set_best(self) -> None:
+        """Set what scikit-learn sets at the end, but for the best estimator, which is not fitted."""
+        vars(self).pop("best_estimator_", None)
+        results = self.cv_results_ = self._trials.results
+        # by its score: a callable `refit` may be what went wrong
+        best = self.best_index_ = int(results["rank_test_score"].argmin())
+        self.best_params_, self.best_score_ = results["params"][best], results["mean_test_score"][best]
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "best_estimator_" if self.refit else "cv_results_")
 
     def _prepare(self, X, y, groups, rng: np.random.Generator, bar: bool) -> None:
         """Make the searcher, and what turns its configurations into parameters."""
@@ -352,14 +270,14 @@ class MetaSearchCV(BaseSearchCV):
             searcher = WarmStart(
                 self.space_, rng, self.experience_, self.meta_features_, distance=distance
             )
-        parameters = _parameters(self.estimator, self.space_, self.experience_, X, y)
+        parameters = estimator_parameters(self.estimator, self.space_, self.experience_, X, y)
         # as few at once as keep all workers busy
         size = math.ceil(effective_n_jobs(self.n_jobs) / self.cv.get_n_splits(X, y, groups))
         strict = isinstance(self.error_score, str)
         # made once; but routed metadata may be for the splitter
         routed = get_config()["enable_metadata_routing"]
         folds = None if routed else check_cv(list(self.cv.split(X, y, groups)))
-        self._trials = _Trials(searcher, rng, parameters, size, folds, bar, strict)
+        self._trials = CVTrials(searcher, rng, parameters, size, folds, bar, strict)
 
     def _run_search(self, evaluate_candidates: Callable) -> None:
         """Propose, evaluate, learn: scikit-learn calls this with what evaluates a batch."""
@@ -390,9 +308,11 @@ class MetaSearchCV(BaseSearchCV):
                 f"scoring: {self.scoring!r} is not finite in any of {len(trials.scores)} trials; "
                 "accepted is a metric that returns a number for this estimator and these classes"
             )
+        if len(self.cv_results_["params"]) + len(trials.failed) > len(trials.configs):
+            trials.configs = trials.configs + trials.batch  # interrupted between the two lists
         self.configs_, self.trust_ = trials.configs, getattr(trials.searcher, "trust_", 0.0)
         ok = np.array([i for i in range(len(trials.configs)) if i not in trials.failed])
-        self.cv_results_ = _spread(self.cv_results_, ok, trials.failed, self.error_score)
+        self.cv_results_ = spread_results(self.cv_results_, ok, trials.failed, self.error_score)
         self.best_index_ = int(ok[self.best_index_])
 
     # ------------------------------------------------------------------ what follows a search
@@ -422,46 +342,6 @@ class MetaSearchCV(BaseSearchCV):
         return self.best_estimator_.decision_function(X)
 
 
-@dataclass(eq=False)
-class _Trials:
-    """The trials of a search: their configurations, scores, and those that failed whole."""
-
-    searcher: Searcher
-    rng: np.random.Generator
-    parameters: Callable[[Config], dict[str, Any]]
-    size: int  # of a batch
-    folds: Any  # the splitter of the trials; None is that of the search
-    bar: bool
-    strict: bool  # an error ends the search
-    configs: list[Config] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
-    failed: dict[int, dict] = field(default_factory=dict)  # parameters, by number of the trial
-    error: Exception | None = None
-
-    def run(self, evaluate_candidates: Callable, batch: list[Config]) -> None:
-        """Evaluate a batch, and tell the searcher."""
-        candidates = [self.parameters(config) for config in batch]
-        try:
-            with warnings.catch_warnings():
-                # it would come again at each trial; a trial without a score is in cv_results_
-                warnings.filterwarnings("ignore", "One or more of the (test|train) scores")
-                results = evaluate_candidates(candidates, cv=self.folds)
-            if "mean_test_score" not in results:
-                raise TypeError("scoring: got a function that returns a dict, accepted is one "
-                                "that returns a number")  # fmt: skip
-            scores = results["mean_test_score"][-len(batch) :].tolist()
-        except ValueError as error:
-            if self.strict or "fits failed" not in str(error):  # no fault of these parameters
-                raise
-            warnings.warn(str(error), FitFailedWarning, stacklevel=2)
-            self.failed |= dict(enumerate(candidates, len(self.configs)))
-            self.error, scores = error, [math.nan] * len(batch)
-        # first, for an interrupt while the searcher learns must leave no row without its trial
-        self.configs, self.scores = self.configs + batch, self.scores + scores
-        for config, score in zip(batch, scores, strict=True):
-            self.searcher.update(config, score if math.isfinite(score) else math.nan)
-
-
 # ---------------------------------------------------------------------- what the user gave
 
 
@@ -472,7 +352,7 @@ def _what_is_known(search: MetaSearchCV) -> tuple[MetaDataset | None, SearchSpac
         space = SearchSpace.from_scipy(space)
     learner = None
     if isinstance(search.estimator, LearnerClassifier):
-        learner = _learner(search.estimator.learner)
+        learner = as_learner(search.estimator.learner)
     shipped = learner is not None and LEARNERS.get(learner.name) == learner
     experience = None
     if given is not None and given is not False:
@@ -515,97 +395,3 @@ def _check_classes(y) -> None:
             "pandas.qcut makes some of numbers; for regression collect experience of your own, "
             "such as MetaDataset.from_cv_results([...])"
         )
-
-
-def _parameters(
-    estimator: BaseEstimator, space: SearchSpace, experience: MetaDataset | None, X, y
-) -> Callable[[Config], dict[str, Any]]:
-    """Return what turns a configuration of the space into parameters of the estimator."""
-    if isinstance(estimator, LearnerClassifier):
-        own = _learner(estimator.learner)
-        if unknown := [name for name in space.names if name not in own.space.names]:
-            raise ValueError(
-                f"space: {unknown[0]!r} is no hyperparameter of {own.name!r}; accepted "
-                f"is a space, or experience, of {own.space.names}"
-            )
-        return dict
-    learner = None if experience is None else LEARNERS.get(experience.name)
-    if learner is not None and learner.space == space:
-        return _model_parameters(estimator, learner, experience, X, y)
-    known, full = sorted(estimator.get_params()), {}
-    for name in space.names:
-        steps = [p for p in known if p == name] or [p for p in known if p.endswith(f"__{name}")]
-        if len(steps) != 1:
-            raise ValueError(
-                f"estimator: {type(estimator).__name__} has {len(steps)} parameters {name!r}"
-                f"{did_you_mean(name, known)}; accepted is one for each hyperparameter of the "
-                f"space, {space.names}: name them as the estimator does, such as step__parameter"
-            )
-        full[name] = steps[0]
-    return lambda config: {full[name]: value for name, value in config.items()}
-
-
-def _model_parameters(
-    estimator: BaseEstimator, learner: Learner, experience: MetaDataset, X, y
-) -> Callable[[Config], dict[str, Any]]:
-    """The same for another pipeline with the model of a built-in learner in it.
-
-    The learner's gamma is a multiple of scikit-learn's "scale", so that of this pipeline is needed.
-    """
-    kind = type(learner.model(learner.default, 0))
-    found = [(name, part) for name, part in {"": estimator, **estimator.get_params()}.items()
-             if type(part) is kind]  # fmt: skip
-    if len(found) != 1:
-        raise ValueError(
-            f"estimator: {type(estimator).__name__} has {len(found)} steps {kind.__name__}; "
-            f"accepted with experience of {learner.name!r} is one, or estimator={learner.name!r}, "
-            "which prepares any table itself; experience of your own fits your own pipeline: "
-            "MetaDataset.from_cv_results([...])"
-        )
-    step, unit = found[0][0], 1.0
-    if kind is SVC:
-        Z, outer, inner = X, estimator, step
-        while inner:  # from the outermost in: what stands before the model
-            name, _, inner = inner.partition("__")
-            if isinstance(outer, Pipeline):
-                before = clone(outer[: list(outer.named_steps).index(name)])
-                Z = before.fit_transform(Z, y) if len(before) else Z
-            outer = outer.get_params()[name]
-        Z = Z.toarray() if hasattr(Z, "toarray") else Z
-        unit = float(TotalVarianceScaler().fit(Z).scale_ ** -2)
-
-    def settings(config: Config) -> dict[str, Any]:
-        return learner.model(config, 0).get_params()
-
-    default = settings(learner.default)
-    tuned = {
-        n for config in experience.configs for n, v in settings(config).items() if v != default[n]
-    }
-
-    def parameters(config: Config) -> dict[str, Any]:
-        values = {n: v for n, v in settings(config).items() if n in tuned}
-        if "gamma" in values:
-            values["gamma"] *= unit
-        return {f"{step}__{n}" if step else n: v for n, v in values.items()}
-
-    return parameters
-
-
-def _spread(results: dict, ok: np.ndarray, failed: Mapping[int, dict], error_score) -> dict:
-    """Return ``cv_results_`` with a row for each trial that failed, in the order of the trials."""
-    if not failed:
-        return results
-    rows = dict(zip(ok, results["params"], strict=True)) | failed
-    params = [rows[i] for i in range(len(rows))]
-    last = 1 + np.isfinite(results["mean_test_score"]).sum()  # as for rows that failed in part
-    full: dict[str, Any] = {}
-    for key, column in results.items():
-        if key == "params":
-            full[key] = params
-        elif key.startswith("param_"):  # these may need another type now
-            full |= dict(_yield_masked_array_for_each_param(params))
-        else:
-            blank = error_score if key.startswith(("mean_test", "mean_train", "split")) else np.nan
-            full[key] = np.full(len(rows), last if key.startswith("rank") else blank, column.dtype)
-            full[key][ok] = column
-    return full

@@ -10,48 +10,26 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from numbers import Integral
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.stats import qmc
 
+from metahpo_lite.arguments import whole_number
+from metahpo_lite.formats import from_optuna, from_row, from_scipy, suggested, to_optuna, to_row
+from metahpo_lite.grids import finest_grid
 from metahpo_lite.hyperparameters import (
-    KINDS,
     Categorical,
     Float,
     Hyperparameter,
     Int,
     accepted,
     is_active,
-    is_number,
-    levels_of,
 )
 
 Config = dict[str, Any]
 _INACTIVE = 0.5  # where inactive hyperparameters sit: equal for all, so they add no distance
-
-
-def whole_number(
-    argument: str, n: Any, low: int = 1, high: float = math.inf, or_else: str = ""
-) -> int:
-    """Return `n` as an int, or raise a ValueError that names the argument."""
-    if not (isinstance(n, Integral) and is_number(n) and low <= n <= high):
-        upto = f"of at least {low}" if high == math.inf else f"from {low} to {high}"
-        raise ValueError(f"{argument}: got {n!r}, accepted is a whole number {upto}{or_else}")
-    return int(n)
-
-
-def check_one_of(argument: str, got: Any, accepted: tuple) -> None:
-    """Raise a ValueError that names the argument if `got` is not accepted."""
-    if got not in accepted:
-        raise ValueError(f"{argument}: got {got!r}, accepted is one of {accepted}")
-
-
-def check_seed(seed: Any) -> int:
-    """Return the seed as an int, or raise a ValueError: scikit-learn takes 32 bits."""
-    return whole_number("seed", seed, 0, 2**32 - 1)
 
 
 def check_same_space(space: SearchSpace, trained: SearchSpace) -> None:
@@ -225,50 +203,7 @@ class SearchSpace:
         ValueError
             If the budget is below one.
         """
-        whole_number("budget", budget)
-        levels = {h.name: levels_of(h, 1) for h in self}
-        size, growing = 1, [h for h in self if h.n_values > 1]
-        while growing:
-
-            def coarsest_first(h, levels=levels):
-                return not isinstance(h, Categorical), len(levels[h.name])
-
-            for h in sorted(growing, key=coarsest_first):  # of equals, the first in the space
-                finer = {**levels, h.name: levels_of(h, len(levels[h.name]) + 1)}
-                finer_size = self._grid_size(finer)
-                if finer_size > budget:
-                    growing.remove(h)
-                elif finer_size > size:  # equal: inactive, as its parents now stand
-                    levels, size = finer, finer_size
-                    if len(levels[h.name]) == h.n_values:
-                        growing.remove(h)
-                    break
-            else:
-                break
-        configs: list[Config] = [{}]
-        for h in self:
-            configs = [
-                {**c, h.name: value} if active else c
-                for c in configs
-                for active in [is_active(h, c)]
-                for value in (levels[h.name] if active else [None])
-            ]
-        return configs
-
-    def _grid_size(self, levels: dict[str, list], start: int = 0, config: Config | None = None):
-        """Count the grid's configurations without building it; only parents need a branch."""
-        config, size = config or {}, 1
-        for i in range(start, len(self)):
-            h = self.hyperparameters[i]
-            if not is_active(h, config):
-                continue
-            if any(h.name in other.when for other in self):
-                return size * sum(
-                    self._grid_size(levels, i + 1, {**config, h.name: value})
-                    for value in levels[h.name]
-                )
-            size *= len(levels[h.name])
-        return size
+        return finest_grid(self.hyperparameters, whole_number("budget", budget))
 
     # ------------------------------------------------------------------ the unit cube
 
@@ -359,7 +294,7 @@ class SearchSpace:
 
     def to_json(self) -> str:
         """Write the space as JSON text, one object a hyperparameter; `from_json` reads it."""
-        rows = [{"kind": type(h).__name__.lower(), **asdict(h)} for h in self]
+        rows = [to_row(h) for h in self]
         return json.dumps({"hyperparameters": rows}, indent=2, allow_nan=False)
 
     @classmethod
@@ -378,16 +313,7 @@ class SearchSpace:
             raise ValueError(
                 f"text: not the JSON of a space ({error}); accepted is what to_json writes"
             ) from None
-        hyperparameters = []
-        for row in rows:
-            kind = row.pop("kind", None)
-            if not isinstance(kind, str) or kind not in KINDS:
-                raise ValueError(f"text: kind is {kind!r}, accepted is one of {list(KINDS)}")
-            try:
-                hyperparameters.append(KINDS[kind](**row))
-            except (TypeError, AttributeError) as error:
-                raise ValueError(f"text: {row!r} is not of kind {kind!r}: {error}") from None
-        return cls(hyperparameters)
+        return cls([from_row(row) for row in rows])
 
     def to_optuna(self) -> dict:
         """Return ``{name: Optuna distribution}``, for ``study.ask(space.to_optuna())``.
@@ -395,15 +321,7 @@ class SearchSpace:
         Optuna's distributions know no conditions, so a trial has every hyperparameter;
         `drop_inactive` then removes what its conditions switch off.
         """
-        from optuna import distributions as od
-
-        def distribution(h: Hyperparameter):
-            if isinstance(h, Categorical):
-                return od.CategoricalDistribution(h.choices)
-            kind = od.IntDistribution if isinstance(h, Int) else od.FloatDistribution
-            return kind(h.low, h.high, log=h.log)
-
-        return {h.name: distribution(h) for h in self}
+        return {h.name: to_optuna(h) for h in self}
 
     def suggest(self, trial: Any) -> Config:
         """Let an Optuna trial suggest a configuration: what is active, and nothing else.
@@ -418,13 +336,8 @@ class SearchSpace:
         """
         config: Config = {}
         for h in self:
-            if not is_active(h, config):
-                continue
-            if isinstance(h, Categorical):
-                config[h.name] = trial.suggest_categorical(h.name, h.choices)
-            else:
-                ask = trial.suggest_int if isinstance(h, Int) else trial.suggest_float
-                config[h.name] = ask(h.name, h.low, h.high, log=h.log)
+            if is_active(h, config):
+                config[h.name] = suggested(h, trial)
         return config
 
     @classmethod
@@ -438,25 +351,7 @@ class SearchSpace:
         ValueError
             If a distribution has a step, which a space does not know.
         """
-        from optuna import distributions as od
-
-        def hyperparameter(name: str, d) -> Hyperparameter:
-            if isinstance(d, od.CategoricalDistribution):
-                return Categorical(name, d.choices)
-            if not isinstance(d, (od.IntDistribution, od.FloatDistribution)):
-                raise ValueError(f"{name}: got {d!r}, accepted is an Optuna distribution")
-            if d.single():
-                return Categorical(name, [d.low])
-            if d.step not in (None, 1) or (isinstance(d, od.FloatDistribution) and d.step):
-                raise ValueError(
-                    f"{name}: step={d.step}, accepted is a distribution without one; list the "
-                    f"values in a CategoricalDistribution instead"
-                )
-            return (Int if isinstance(d, od.IntDistribution) else Float)(
-                name, d.low, d.high, log=d.log
-            )
-
-        return cls([hyperparameter(name, d) for name, d in distributions.items()])
+        return cls([from_optuna(name, given) for name, given in distributions.items()])
 
     @classmethod
     def from_scipy(cls, distributions: Mapping[str, Any]) -> SearchSpace:
@@ -476,18 +371,4 @@ class SearchSpace:
         if not isinstance(distributions, Mapping):
             raise ValueError(f"space: got {distributions!r}, accepted is a SearchSpace, or a dict "
                              "of lists and scipy distributions")  # fmt: skip
-        found = []
-        for name, given in distributions.items():
-            kind = getattr(getattr(given, "dist", None), "name", None)
-            if isinstance(given, (list, tuple, np.ndarray)):
-                found.append(Categorical(name, list(given)))
-            elif kind in ("uniform", "loguniform", "reciprocal"):
-                found.append(Float(name, *given.support(), log=kind != "uniform"))
-            elif kind == "randint":
-                found.append(Int(name, *given.support()))
-            else:
-                raise ValueError(
-                    f"space: {name!r} is {given!r}, accepted is a list, or scipy's uniform, "
-                    "loguniform or randint; a SearchSpace can have conditions too"
-                )
-        return cls(found)
+        return cls([from_scipy(name, given) for name, given in distributions.items()])

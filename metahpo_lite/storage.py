@@ -6,10 +6,11 @@ said with the file, the column and the row, counted from 0.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,20 +45,48 @@ TASKS = pa.schema(
     }
 )
 
+LOG = "collect.log"  # in the folder while a collection is under way
+
 # ---- files
 
 
 def write_file(path: Path, content: str | bytes | pa.Table) -> None:
     """Write a file under a temporary name and rename it: it is there whole, or not at all."""
-    part = path.with_name(path.name + ".part")
-    with open(part, "wb") as file:
-        if isinstance(content, pa.Table):
-            pq.write_table(content, file, compression="zstd")
-        else:
-            file.write(content.encode() if isinstance(content, str) else content)
-        file.flush()
-        os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it
-    os.replace(part, path)
+    write_files({path: content})
+
+
+def write_files(contents: Mapping[Path, str | bytes | pa.Table]) -> None:
+    """Write files that belong together: none is renamed before all are on the disk.
+
+    Raises
+    ------
+    OSError
+        If that cannot be: then all are as they were.
+    """
+    parts = {path: path.with_name(path.name + ".part") for path in contents}
+    for path, content in contents.items():
+        try:
+            with open(parts[path], "wb") as file:
+                if isinstance(content, pa.Table):
+                    pq.write_table(content, file, compression="zstd")
+                else:
+                    file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())  # else a power cut may leave the name with nothing in it
+        except OSError as error:
+            for part in parts.values():
+                with suppress(OSError):  # it takes room, where that may be what lacks
+                    part.unlink()
+            raise unwritable(path, error) from None
+    for path, part in parts.items():
+        os.replace(part, path)
+
+
+def unwritable(path: str | os.PathLike, error: OSError) -> OSError:
+    """Return the error that says which file cannot be written; of the same kind."""
+    reason = error.strerror or error
+    return OSError(error.errno, f"{os.fspath(path)} cannot be written: {reason}; "
+                                "what was there before is kept")  # fmt: skip
 
 
 def read_file(path: Path) -> pa.Table | str:
@@ -236,6 +265,8 @@ def locked(path: Path) -> Iterator:
     ------
     RuntimeError
         If it is open already, here or in another process.
+    OSError
+        If it cannot be opened.
     """
     name = os.path.realpath(path)
     refusal = RuntimeError(f"folder: another process collects into {path.parent}; wait for its end")
@@ -244,24 +275,29 @@ def locked(path: Path) -> Iterator:
     _mine.add(name)
     try:
         while True:
-            log = open(path, "a+b")  # noqa: SIM115 - closed below
+            try:
+                # without a buffer: what a full disk refused must not come later, after other lines
+                log = open(name, "a+b", buffering=0)  # noqa: SIM115 - closed below
+            except OSError as error:
+                raise unwritable(path, error) from None
             try:
                 _lock(log)
-            except OSError:
+            except OSError as error:
                 log.close()
+                if error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+                    raise unwritable(path, error) from None  # a disk that knows no locks
                 raise refusal from None
-            if path.exists() and os.path.samestat(os.fstat(log.fileno()), path.stat()):
+            if _is_there(log):
                 break
             log.close()  # the one before removed it in between
         try:
             yield log
         finally:
-            log.flush()
-            empty = os.fstat(log.fileno()).st_size == 0
-            if empty and os.name != "nt":
-                path.unlink()  # while the lock holds: nobody else can have begun
+            mine = _is_there(log) and os.fstat(log.fileno()).st_size == 0
+            if mine and os.name != "nt":
+                os.unlink(name)  # while the lock holds: nobody else can have begun
             log.close()
-            if empty and os.name == "nt":  # there an open file cannot be removed
+            if mine and os.name == "nt":  # there an open file cannot be removed
                 path.unlink(missing_ok=True)
     finally:
         _mine.discard(name)
@@ -280,10 +316,34 @@ def _lock(file) -> None:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 2**30)
 
 
+def _is_there(log) -> bool:
+    """Tell whether an open log still stands under its name."""
+    try:
+        return os.path.samestat(os.fstat(log.fileno()), os.stat(log.name))
+    except FileNotFoundError:
+        return False
+
+
 def append(log, row: dict) -> None:
-    """Write one line; it survives the end of this process, but not that of the power."""
-    log.write(json.dumps(row).encode() + b"\n")
-    log.flush()
+    """Write one line; it survives the end of this process, but not that of the power.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written: then the log is as it was.
+    """
+    line = memoryview(json.dumps(row).encode() + b"\n")
+    if not _is_there(log):
+        raise FileNotFoundError(
+            errno.ENOENT, f"{log.name} was moved or removed meanwhile; what was finished is in it: "
+            "go on with the folder where it is now")  # fmt: skip
+    end = os.fstat(log.fileno()).st_size
+    try:
+        while line:
+            line = line[log.write(line) :]
+    except OSError as error:
+        log.truncate(end)
+        raise unwritable(log.name, error) from None
 
 
 def read_log(log) -> list[dict]:

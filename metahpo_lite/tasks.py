@@ -25,10 +25,11 @@ from sklearn.metrics import get_scorer
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import ThreadpoolController
 
+from metahpo_lite.arguments import check_seed, whole_number
 from metahpo_lite.datasets import Dataset, load_dataset
 from metahpo_lite.hyperparameters import is_number
 from metahpo_lite.learners import Learner, get_learner, within_limits
-from metahpo_lite.spaces import SearchSpace, check_seed, whole_number
+from metahpo_lite.spaces import SearchSpace
 
 METRICS = ("balanced_accuracy", "neg_log_loss")  # scikit-learn's names; higher is better
 

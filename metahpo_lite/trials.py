@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import ExtraTreesRegressor
 
+from metahpo_lite.arguments import check_seed, whole_number
 from metahpo_lite.histories import History, configs_in
 from metahpo_lite.hyperparameters import Categorical, Float, Int
-from metahpo_lite.spaces import Config, SearchSpace, check_seed, whole_number
+from metahpo_lite.spaces import Config, SearchSpace
 from metahpo_lite.storage import SCORES, TASKS, config_key, refuse
 
 SURROGATE = "100 extremely randomised trees per task"

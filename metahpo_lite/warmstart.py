@@ -1,7 +1,7 @@
 """Warm starts: what other tasks taught comes before the first trial, and goes on to count after it.
 
-A portfolio tries first what did well on other tasks. `WarmStart` makes them the prior of a
-Gaussian process, and learns from each trial how far it may trust them.
+`WarmStart` makes them the prior of a Gaussian process, and learns from each trial how far it may
+trust them.
 """
 
 from __future__ import annotations
@@ -14,26 +14,14 @@ import pandas as pd
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import log_softmax, softmax
 
-from metahpo_lite.bayes import (
-    SCALE,
-    Candidates,
-    GaussianProcess,
-    expected_improvement,
-    matern52,
-    squared_differences,
-    standardise,
-)
+from metahpo_lite.bayes import Candidates, expected_improvement, standardise
+from metahpo_lite.distances import TaskDistance
+from metahpo_lite.gaussian_process import SCALE, GaussianProcess, matern52, squared_differences
+from metahpo_lite.inputs import normal_ranks
+from metahpo_lite.learned_distance import LearnedDistance
 from metahpo_lite.metadata import MetaDataset
-from metahpo_lite.metric_based import (
-    LearnedDistance,
-    NearestTasks,
-    TaskDistance,
-    expected_regrets,
-    first_weights,
-)
-from metahpo_lite.model_based import normal_ranks
-from metahpo_lite.search import Searcher
-from metahpo_lite.spaces import Config, SearchSpace, check_same_space, whole_number
+from metahpo_lite.metric_based import NearestTasks, first_weights
+from metahpo_lite.spaces import Config, SearchSpace, check_same_space
 
 # Chosen on our own experience, families left out. Variances are in units of the tasks' own
 OWN = 0.5  # of the new task's deviation from the mean, this share is its own: no source's
@@ -50,107 +38,6 @@ NEAR = 10  # sources that meta-features favour before the first trial
 FADE = 2.0  # trials that halve the say of meta-features
 KNOWN = 20  # trials in the whole space that are made where the sources' scores are known
 UNLIKELY = 1e-3  # of the belief; hypotheses below it have no say
-
-
-def greedy_portfolio(
-    experience: MetaDataset, n: int, weights: np.ndarray | None = None
-) -> list[Config]:
-    """Choose `n` configurations that together do well on every task of the experience.
-
-    Each is the one that lowers the mean regret of the best so far most, given those before it
-    (Wistuba et al., 2015). The gain is submodular, so that n greedy ones are within 1 - 1/e of
-    the best n (Nemhauser et al., 1978).
-
-    Parameters
-    ----------
-    experience : MetaDataset
-    n : int
-        All configurations at most.
-    weights : array of shape (n_tasks,), optional
-        How much each task counts, 0 or more; all alike if not given.
-
-    Returns
-    -------
-    list of dict
-        The best first.
-
-    Raises
-    ------
-    ValueError
-        If `n` is below 1, or the weights are not one number for each task, 0 or more, not all 0.
-    """
-    regrets = experience.regrets.to_numpy()  # (n_tasks, n_configs)
-    weights = np.ones(len(regrets)) if weights is None else np.asarray(weights, dtype=float)
-    if weights.shape != (len(regrets),) or not (weights.min() >= 0 and 0 < weights.sum() < np.inf):
-        raise ValueError(
-            f"weights: got {weights}, accepted is a number for each of the {len(regrets)} tasks, "
-            "0 or more, not all 0"
-        )
-    chosen, best = [], np.full(len(regrets), 2.0)  # worse than the worst
-    for _ in range(min(whole_number("n", n), regrets.shape[1])):
-        mean = expected_regrets(weights, regrets, best)
-        mean[chosen] = np.inf  # each once
-        chosen.append(int(mean.argmin()))
-        best = np.minimum(best, regrets[:, chosen[-1]])
-    return [experience.configs[i] for i in chosen]
-
-
-class Portfolio:
-    """The greedy portfolio as a searcher: its configurations in order, whatever they score.
-
-    Parameters
-    ----------
-    experience : MetaDataset
-    n : int
-        How many configurations.
-    weights : array of shape (n_tasks,), optional
-        How much each task counts (see `greedy_portfolio`).
-    """
-
-    def __init__(self, experience: MetaDataset, n: int, weights: np.ndarray | None = None):
-        self.left = greedy_portfolio(experience, n, weights)[::-1]
-
-    def suggest(self) -> Config:
-        """Return the next configuration; StopIteration when all were tried."""
-        if not self.left:
-            raise StopIteration
-        return self.left.pop()
-
-    def update(self, config: Config, score: float) -> None:
-        """A portfolio is fixed before the first trial."""
-
-
-def warm_start(searcher: Searcher, configs: Sequence[Config]) -> Searcher:
-    """Begin a searcher with given configurations; it is told how they did.
-
-    Parameters
-    ----------
-    searcher : Searcher
-        One that learns from trials it did not propose, as `BayesianSearch` does.
-    configs : sequence of dict
-        Tried first, in this order.
-
-    Returns
-    -------
-    Searcher
-        With the same two methods.
-    """
-    return _WarmStarted(searcher, list(configs)[::-1])
-
-
-@dataclass
-class _WarmStarted:
-    searcher: Searcher
-    left: list[Config]
-
-    def suggest(self) -> Config:
-        return self.left.pop() if self.left else self.searcher.suggest()
-
-    def update(self, config: Config, score: float) -> None:
-        self.searcher.update(config, score)
-
-
-# ---------------------------------------------------------------------- experience as a prior
 
 
 class RankWeighted(NearestTasks):

@@ -6,6 +6,7 @@ start of the process that a time limit needs, is done before the clock runs.
 
 from __future__ import annotations
 
+import errno
 import functools
 import math
 import os
@@ -37,12 +38,15 @@ class Job:
     key: str = field(default_factory=lambda: uuid.uuid4().hex)  # tells jobs apart in a worker
 
 
+# Of an OSError that says something about the machine, nothing about the configuration
+LACKS = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EROFS, errno.EIO}
+
 _worker = threading.local()  # .key and .task: the one that this worker holds
 
 
 def evaluate(job: Job, number: int, config: Config) -> dict:
     """Evaluate one configuration; whatever happens is a row."""
-    score = std = None
+    score = std = task = None
     status, reason, start = "failed", "", time.perf_counter()
     try:
         with joblib.parallel_config(backend="sequential"):  # else dask waits for its own workers
@@ -57,7 +61,11 @@ def evaluate(job: Job, number: int, config: Config) -> dict:
         status, reason = "timeout", str(error)
     except ImportError:
         raise  # this worker lacks a package: that says nothing about the configuration
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # sys.exit in a fit ends nothing but that
+        machine = isinstance(error, OSError) and (task is None or error.errno in LACKS)
+        if machine:  # so do a full disk and a table that is gone
+            raise OSError(error.errno, f"{job.task!r}, configuration {number}: {error}; what was "
+                          "finished is kept: mend it, and the same call goes on") from error  # fmt: skip
         reason = f"{type(error).__name__}: {error}"
     seconds = round(time.perf_counter() - start, 4)
     return {"task": job.task, "config": number, "score": score, "std": std, "seconds": seconds,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import spearmanr
-from test_model_based import NEW, made, some
+from meta_model_cases import NEW, made, some
 from test_networks import problem
 
 from metahpo_lite import (
@@ -20,7 +20,7 @@ from metahpo_lite import (
     networks,
     save_model,
 )
-from metahpo_lite.model_based import config_inputs
+from metahpo_lite.inputs import config_inputs
 from metahpo_lite.networks import Ensemble, listwise_loss, squared_loss
 
 pytest.importorskip("tensorflow")

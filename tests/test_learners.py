@@ -16,13 +16,7 @@ from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from threadpoolctl import threadpool_limits
 
-from metahpo_lite.learners import (
-    LEARNERS,
-    QuantileBins,
-    Table,
-    TotalVarianceScaler,
-    get_learner,
-)
+from metahpo_lite.learners import LEARNERS, QuantileBins, Table, TotalVarianceScaler, get_learner
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),

@@ -38,13 +38,16 @@ from metahpo_lite import (
     run,
     task_distances,
 )
-from metahpo_lite.bayes import matern52, squared_differences
+from metahpo_lite.config_predictor import configuration_loss
+from metahpo_lite.distances import first_trials, neighbour_weights
+from metahpo_lite.gaussian_process import matern52, squared_differences
+from metahpo_lite.learned_distance import OBJECTIVES
 from metahpo_lite.metafeatures import GROUPS
-from metahpo_lite.metric_based import AGREEMENT, OBJECTIVES, first_trials, neighbour_weights
-from metahpo_lite.model_based import configuration_loss
+from metahpo_lite.metric_based import AGREEMENT
 from metahpo_lite.networks import listwise_loss
 from metahpo_lite.policy import policy_gradient
-from metahpo_lite.warmstart import NOISE, Hypotheses, Portfolio, View, greedy_portfolio
+from metahpo_lite.portfolio import Portfolio, greedy_portfolio
+from metahpo_lite.warmstart import NOISE, Hypotheses, View
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("[0-9A]*.ipynb"))
 

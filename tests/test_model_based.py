@@ -1,19 +1,16 @@
 """What a user relies on in meta-models: valid proposals, no leak, trust that is earned."""
 
 import json
-import os
 import subprocess
 import sys
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import norm, spearmanr
+from meta_model_cases import NEW, PERFORMANCE, SPACE, made, performance, predictors, some
+from scipy.stats import spearmanr
 
 from metahpo_lite import (
     ConfigPredictor,
@@ -21,202 +18,12 @@ from metahpo_lite import (
     MetaModelSearch,
     PerformancePredictor,
     RandomSearch,
-    history_features,
-    load_model,
     run,
-    save_model,
 )
-from metahpo_lite.hyperparameters import Categorical, Float, Int
-from metahpo_lite.model_based import (
-    TaskInputs,
-    config_inputs,
-    left_out_folds,
-    normal_ranks,
-)
+from metahpo_lite.hyperparameters import Float
 from metahpo_lite.spaces import SearchSpace
 
 pytest.importorskip("tensorflow")
-
-SPACE = SearchSpace([
-    Categorical("kernel", ["rbf", "poly", "linear"]),
-    Float("gamma", 0.01, 1, log=True, when={"kernel": ["rbf", "poly"]}),
-    Int("degree", 2, 4, when={"kernel": ["poly"]}),
-])  # fmt: skip
-CONFIG = ("network", "tree", "forest")
-PERFORMANCE = (("trees", "ranks"), ("trees", "raw"), ("network", "ranks"), ("network", "raw"),
-               ("network", "listwise"))  # fmt: skip
-
-
-@cache
-def made(n_tasks=40, n_configs=30, families=None, seed=0):
-    """Experience of which the first meta-feature tells the kernel, the second gamma."""
-    rng = np.random.default_rng(seed)
-    configs = []
-    while len(configs) < n_configs:
-        config = SPACE.sample(rng)
-        if config not in configs:
-            configs.append(config)
-    features = pd.DataFrame(rng.uniform(-1, 1, (n_tasks, 3)), columns=["kind", "width", "noise"])
-    features.index = [f"t{i}" for i in range(n_tasks)]
-    points = SPACE.encode(configs)
-    rows = []
-    for name, (kind, width, _) in features.iterrows():
-        wanted = "rbf" if kind > 0 else "linear"
-        level = rng.normal(scale=5)
-        for i, config in enumerate(configs):
-            score = level + (config["kernel"] == wanted)
-            if "gamma" in config:
-                score -= (points[i, 1] - (width + 1) / 2) ** 2
-            rows.append((name, i, score))
-    trials = pd.DataFrame(rows, columns=["task", "config", "score"])
-    names = features.index if families is None else [f"f{i % families}" for i in range(n_tasks)]
-    tasks = pd.DataFrame({"family": list(names)}, index=features.index)
-    return MetaDataset(SPACE, configs, trials, tasks, features, {"learner": "made"})
-
-
-@cache
-def performance(model, loss):
-    return PerformancePredictor(model, loss).fit(made().subset(list(made().tasks.index[10:])))
-
-
-@cache
-def some(learner, every=4):
-    experience = MetaDataset.load(learner)
-    return experience.subset(list(experience.tasks.index[::every]))
-
-
-NEW = pd.Series({"kind": 0.8, "width": -0.5, "noise": 0.0})
-
-
-# ------------------------------------------------------------------ what is read
-
-
-def test_inputs_are_quantiles_among_the_training_tasks():
-    table = pd.DataFrame({"a": [1.0, 10.0, 1000.0], "b": [0.0, np.nan, 2.0], "same": 7.0})
-    inputs = TaskInputs(table)
-    assert np.allclose(inputs(table), [[-1, -1, -1], [0, 0, 1], [1, 1, -1]])  # a, b, mark of b
-    far = inputs(pd.Series({"same": 0.0, "b": 99.0, "a": 1e9}))
-    assert np.allclose(far, [[1, 1, -1]])  # in any order, never farther than what was seen
-
-
-def test_what_is_active_is_an_input():
-    configs = [{"kernel": "rbf", "gamma": 0.1}, {"kernel": "linear"},
-               {"kernel": "poly", "gamma": 1.0, "degree": 2}]  # fmt: skip
-    wanted = [[1, 0, 0, 0, 1, 0, 0], [0, 0, 1, 0, 0, 0, 0], [0, 1, 0, 1, 1, -2 / 3, 1]]
-    assert np.allclose(config_inputs(SPACE, SPACE.encode(configs)), wanted)
-
-
-def test_a_condition_on_what_is_inactive_is_not_met():
-    space = SearchSpace([
-        Int("layers", 1, 2),
-        Categorical("second", ["relu", "tanh", "none"], when={"layers": [2]}),
-        Float("slope", 0, 1, when={"second": ["tanh"]}),  # tanh lies where inactive ones sit
-    ])  # fmt: skip
-    assert config_inputs(space, space.encode([{"layers": 1}]))[0, -1] == 0
-
-
-def test_normal_ranks_by_hand():
-    ranks = normal_ranks(np.array([[10.0, 30.0, np.nan, 30.0], [1.0, 2.0, 3.0, 4.0]]))
-    assert np.allclose(ranks[0], norm.ppf([1.5 / 4, 3 / 4, 0.5 / 4, 3 / 4]))
-    assert np.allclose(ranks[1], norm.ppf([0.125, 0.375, 0.625, 0.875]))
-
-
-def test_folds_keep_families_whole():
-    families = [f"f{i % 7}" for i in range(30)]
-    left_out = left_out_folds(families, np.random.default_rng(0))
-    assert left_out.shape == (3, 30)
-    assert (left_out.sum(axis=0) == 1).all()
-    for family in families:
-        assert len(np.unique(left_out[:, np.array(families) == family], axis=1).T) == 1
-    assert len(left_out_folds(["a", "b", "b"], np.random.default_rng(0))) == 2
-
-
-def test_history_is_how_trials_did_against_each_other():
-    scores = pd.DataFrame({3: [0.5, 0.9], 7: [0.7, np.nan]}, index=["a", "b"])
-    table = history_features(scores)
-    assert list(table.columns) == ["trial_3", "trial_7"]
-    assert np.allclose(table, [[-0.1, 0.1], [0, np.nan]], equal_nan=True)
-    assert np.allclose(history_features(scores.loc["a"]), [-0.1, 0.1])
-
-
-# ------------------------------------------------------------------ predict the configuration
-
-
-@pytest.mark.parametrize("model", CONFIG)
-def test_the_best_configuration_follows_the_meta_features(model):
-    fitted = ConfigPredictor(model).fit(made(200))
-    for kind, kernel in ((0.9, "rbf"), (-0.9, "linear")):
-        low, high = (fitted.predict(pd.Series({"kind": kind, "width": w, "noise": 0.0}))
-                     for w in (-0.9, 0.9))  # fmt: skip
-        assert low["kernel"] == high["kernel"] == kernel
-        if kernel == "rbf":
-            assert low["gamma"] < 0.1 < high["gamma"]
-        assert SPACE.check(low) == low
-
-
-@pytest.mark.parametrize("model", CONFIG)
-@pytest.mark.parametrize("learner", ["svc", "mlp"])
-def test_predictions_are_valid(model, learner):
-    experience = some(learner)
-    fitted = ConfigPredictor(model).fit(experience)
-    for _, row in MetaDataset.load(learner).meta_features.iloc[1::20].iterrows():
-        config = fitted.predict(row)
-        assert experience.space.check(config) == config
-
-
-def test_two_good_kernels_are_not_averaged_to_a_third():
-    """rbf and linear are best, half each, and nothing tells when: never poly between them."""
-    noise = replace(made(), meta_features=made().meta_features[["noise"]])
-    fitted = ConfigPredictor("network").fit(noise)
-    for value in np.linspace(-1, 1, 9):
-        assert fitted.predict(pd.Series({"noise": value}))["kernel"] != "poly"
-
-
-@pytest.mark.parametrize("model", CONFIG)
-def test_the_architecture_may_be_given(model):
-    experience = some("mlp")
-    fitted = ConfigPredictor(model, given=["layers", "activation"]).fit(experience)
-    row = experience.meta_features.iloc[0]
-    for layers in (1, 3):
-        config = fitted.predict(row, given={"layers": layers, "activation": "tanh"})
-        assert (config["layers"], config["activation"]) == (layers, "tanh")
-        assert ("units_3" in config) == (layers == 3)
-        assert experience.space.check(config) == config
-
-
-def test_several_learners_in_one_model():
-    svc, mlp = some("svc"), some("mlp")
-    fitted = ConfigPredictor().fit([svc, mlp])
-    row = svc.meta_features.iloc[0]
-    assert svc.space.check(fitted.predict(row, learner="svc"))
-    assert mlp.space.check(fitted.predict(row, learner="mlp"))
-    for learner in (None, "knn"):
-        with pytest.raises(ValueError, match=r"learner: got .*accepted is one of \('svc', 'mlp'\)"):
-            fitted.predict(row, learner=learner)
-    with pytest.raises(ValueError, match="learners of other names"):
-        ConfigPredictor().fit([svc, svc])
-    for bare in ([svc, replace(mlp, meta_features=None)], [replace(svc, meta_features=None), mlp]):
-        with pytest.raises(ValueError, match="learners have other meta-features"):
-            ConfigPredictor().fit(bare)
-
-
-def test_without_meta_features_the_prediction_is_one_for_all():
-    bare = replace(made(), meta_features=None)
-    for fitted in (ConfigPredictor("tree").fit(bare), ConfigPredictor().fit(bare)):
-        assert fitted.predict(None) == fitted.predict(NEW)
-
-
-def test_what_cannot_be_given():
-    for given, error, match in (
-        (["gamma"], ValueError, "given: 'gamma' has inf values, accepted .* at most 10"),
-        (["C"], KeyError, "name: got 'C'"),
-        (["kernel"], ValueError, r"given: got \[\], accepted are values of \['kernel'\]"),
-    ):
-        with pytest.raises(error, match=match):
-            ConfigPredictor("tree", given=given).fit(made()).predict(NEW)
-    fitted = ConfigPredictor("tree", given=["kernel"]).fit(made())
-    with pytest.raises(ValueError, match=r"given\['kernel'\]: got 'cosine'"):
-        fitted.predict(NEW, given={"kernel": "cosine"})
 
 
 # ------------------------------------------------------------------ predict performance
@@ -384,13 +191,6 @@ print(json.dumps(out))
     assert len(json.loads(found.pop())) == 9
 
 
-# ------------------------------------------------------------------ bad input
-
-
-def predictors():
-    return [performance("trees", "ranks"), performance("network", "listwise")]
-
-
 @pytest.mark.parametrize(
     ("row", "error", "match"),
     [
@@ -454,50 +254,3 @@ def test_another_space():
 def test_bad_settings(make, match):
     with pytest.raises(ValueError, match=match):
         make()
-
-
-# ------------------------------------------------------------------ on disk
-
-
-def test_saved_models_predict_the_same(tmp_path):
-    for fitted in predictors():
-        again = load_model(save_model(fitted, tmp_path / "model.skops"))
-        assert np.array_equal(fitted.predict(NEW, made().configs),
-                              again.predict(NEW, made().configs))  # fmt: skip
-        search = [MetaModelSearch(SPACE, np.random.default_rng(0), made(), NEW, None, p)
-                  for p in (fitted, again)]  # fmt: skip
-        for trial in range(3):
-            a, b = (s.suggest() for s in search)
-            assert a == b
-            for s in search:
-                s.update(a, trial)
-    for model in CONFIG:
-        fitted = ConfigPredictor(model, given=["kernel"]).fit(made())
-        again = load_model(save_model(fitted, tmp_path / "model.skops"))
-        assert again.predict(NEW, given={"kernel": "rbf"}) == fitted.predict(
-            NEW, given={"kernel": "rbf"}
-        )
-
-
-def test_a_file_that_is_no_meta_model(tmp_path):
-    path = tmp_path / "model.skops"
-    with pytest.raises(FileNotFoundError):
-        load_model(path)
-    path.write_bytes(b"cos\nsystem\n")
-    with pytest.raises(ValueError, match="not a meta-model"):
-        load_model(path)
-    whole = save_model(predictors()[0], path).read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match="not a meta-model"):
-        load_model(path)
-    with pytest.raises(RuntimeError, match="not fitted yet"):
-        save_model(PerformancePredictor(), path)
-
-
-def test_nothing_of_a_file_is_executed(tmp_path):
-    import skops.io
-
-    path = tmp_path / "model.skops"
-    skops.io.dump({"kind": "PerformancePredictor", "state": {"x": os.system}}, path)
-    with pytest.raises(ValueError, match="not a meta-model"):
-        load_model(path)

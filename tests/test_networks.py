@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
 
-from metahpo_lite.model_based import configuration_loss
+from metahpo_lite.config_predictor import configuration_loss
 from metahpo_lite.networks import Ensemble, listwise_loss, side_by_side, squared_loss
 
 tf = pytest.importorskip("tensorflow")

@@ -1,79 +1,15 @@
-"""What a user relies on in spaces: round trips, bounds, scales, conditions, formats, errors."""
+"""What a user relies on in spaces: round trips, bounds, scales, conditions, clear errors."""
 
-import json
 import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from space_cases import MANY, SOME, example, same, spaces, spaces_and_points
 
 from metahpo_lite.spaces import Categorical, Float, Int, SearchSpace
-
-MANY = settings(max_examples=1000, deadline=None)  # thousands of generated spaces
-SOME = settings(max_examples=300, deadline=None)
-
-# ------------------------------------------------------------------ generated spaces
-
-texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=6)
-choices = st.one_of(
-    st.none(), st.booleans(), st.integers(-5, 5), st.floats(-2, 2).filter(math.isfinite), texts
-)
-
-
-@st.composite
-def hyperparameters(draw, name, parents):
-    """One hyperparameter of any kind, under a condition on earlier ones or not."""
-    when = {}
-    if parents:
-        for parent in draw(st.lists(st.sampled_from(parents), max_size=2, unique_by=id)):
-            values = (
-                list(parent.choices)
-                if isinstance(parent, Categorical)
-                else list(range(parent.low, min(parent.high, parent.low + 4) + 1))
-            )
-            when[parent.name] = draw(st.lists(st.sampled_from(values), min_size=1, max_size=3))
-    kind = draw(st.sampled_from(["float", "int", "categorical"]))
-    if kind == "categorical":
-        unique = st.lists(choices, min_size=1, max_size=5, unique_by=lambda c: (type(c) is bool, c))
-        return Categorical(name, draw(unique), when=when)
-    log = draw(st.booleans())
-    if kind == "int":
-        low = draw(st.integers(1 if log else -(10**6), 10**6))
-        return Int(name, low, low + draw(st.integers(1, 10**6)), log=log, when=when)
-    low = draw(st.floats(1e-9 if log else -1e9, 1e9))
-    high = draw(st.floats(1e-9 if log else -1e9, 1e9))
-    assume(low < high and high - low > 1e-9 * max(abs(low), abs(high)))
-    return Float(name, low, high, log=log, when=when)
-
-
-@st.composite
-def spaces(draw):
-    """A space of one to six hyperparameters."""
-    made = []
-    for i in range(draw(st.integers(1, 6))):
-        parents = [h for h in made if not isinstance(h, Float)]
-        made.append(draw(hyperparameters(f"h{i}", parents)))
-    return SearchSpace(made)
-
-
-@st.composite
-def spaces_and_points(draw):
-    space = draw(spaces())
-    unit = st.floats(0, 1)
-    return space, draw(st.lists(unit, min_size=len(space), max_size=len(space)))
-
-
-def same(a: dict, b: dict) -> bool:
-    """Equal configurations: floats to rounding, everything else exactly and of one type."""
-    return list(a) == list(b) and all(
-        math.isclose(a[k], b[k], rel_tol=1e-9, abs_tol=1e-9)
-        if isinstance(a[k], float) and isinstance(b[k], float)
-        else a[k] == b[k] and type(a[k]) is type(b[k])
-        for k in a
-    )
-
 
 # ------------------------------------------------------------------ properties
 
@@ -121,34 +57,6 @@ def test_samples_are_valid_and_repeatable(space, seed):
                 assert config[h.name] in h.choices
 
 
-@MANY
-@given(spaces())
-def test_json_round_trip(space):
-    text = space.to_json()
-    json.loads(text)
-    back = SearchSpace.from_json(text)
-    assert back == space
-    assert back.to_json() == text
-
-
-@SOME
-@given(spaces(), st.integers(1, 60))
-def test_grids_fit_the_budget_and_have_no_doubles(space, budget):
-    configs = space.grid(budget)
-    assert 1 <= len(configs) <= budget
-    assert len({tuple((k, type(v), v) for k, v in c.items()) for c in configs}) == len(configs)
-    assert all(same(space.check(c), c) for c in configs)
-
-
-@SOME
-@given(spaces(), st.integers(1, 50), st.integers(0, 99))
-def test_sobol_points_are_valid_and_repeatable(space, n, seed):
-    configs = space.sobol(n, np.random.default_rng(seed))
-    assert len(configs) == n
-    assert configs == space.sobol(n, np.random.default_rng(seed))
-    assert all(same(space.check(c), c) for c in configs)
-
-
 @SOME
 @given(st.floats(1e-6, 1e6), st.floats(1.5, 1e6), st.integers(0, 2**32 - 1))
 def test_log_floats_are_log_uniform(low, ratio, seed):
@@ -176,53 +84,6 @@ def test_integers_and_choices_are_equally_frequent():
         assert stats.chisquare(counts).pvalue > 1e-4
 
 
-@SOME
-@given(spaces())
-def test_optuna_round_trip(space):
-    pytest.importorskip("optuna")
-    back = SearchSpace.from_optuna(space.to_optuna())
-    assert back.names == space.names
-    for old, new in zip(space, back, strict=True):
-        assert not new.when  # Optuna knows no conditions
-        assert {**vars(old), "when": {}} == {**vars(new), "when": {}}
-
-
-def test_optuna_accepts_what_the_space_samples():
-    optuna = pytest.importorskip("optuna")
-    space = example()
-    trial = optuna.create_study().ask(space.to_optuna())
-    assert set(trial.params) == set(space.names)
-    config = space.drop_inactive(trial.params)
-    assert space.check(config) == config
-
-
-def test_optuna_single_values_and_steps():
-    optuna = pytest.importorskip("optuna")
-    from optuna.distributions import FloatDistribution, IntDistribution
-
-    single = SearchSpace.from_optuna({"x": FloatDistribution(2, 2)})
-    assert single.decode([0.3]) == {"x": 2.0}
-    for stepped in (FloatDistribution(0, 1, step=0.25), IntDistribution(0, 10, step=5)):
-        with pytest.raises(ValueError, match="x: step="):
-            SearchSpace.from_optuna({"x": stepped})
-    with pytest.raises(ValueError, match=r"accepted is an Optuna distribution"):
-        SearchSpace.from_optuna({"x": optuna})
-
-
-# ------------------------------------------------------------------ known answers
-
-
-def example() -> SearchSpace:
-    return SearchSpace(
-        [
-            Float("C", 0.01, 100, log=True),
-            Categorical("kernel", ["linear", "rbf"]),
-            Float("gamma", 0.001, 10, log=True, when={"kernel": ["rbf"]}),
-            Int("layers", 1, 3),
-        ]
-    )
-
-
 def test_encoding_by_hand():
     space = example()
     config = {"C": 1.0, "kernel": "rbf", "gamma": 0.1, "layers": 2}
@@ -238,28 +99,6 @@ def test_the_ends_of_the_cube_are_the_ends_of_the_range():
     space = example()
     assert space.decode([0] * 4) == {"C": 0.01, "kernel": "linear", "layers": 1}
     assert space.decode([1] * 4) == {"C": 100.0, "kernel": "rbf", "gamma": 10.0, "layers": 3}
-
-
-def test_grid_by_hand():
-    two = SearchSpace([Float("x", 0, 1), Float("y", 1, 100, log=True)])
-    assert two.grid(1) == [{"x": 0.5, "y": 10.0}]
-    grid = two.grid(11)  # 3 x 3: neither 3 x 4 nor 4 x 3 fits
-    assert len(grid) == 9
-    assert sorted({c["x"] for c in grid}) == pytest.approx([1 / 6, 1 / 2, 5 / 6])
-    assert sorted({c["y"] for c in grid}) == pytest.approx([10 ** (1 / 3), 10, 10 ** (5 / 3)])
-    # an inactive hyperparameter takes no levels: 1 linear x C + rbf x C x gamma
-    conditional = SearchSpace(example().hyperparameters[:3])
-    grid = conditional.grid(12)
-    assert len(grid) == 12
-    assert sum(c["kernel"] == "linear" for c in grid) == 3
-    # a parent comes to its second choice, and only then does its child take levels
-    space = SearchSpace([Categorical("k", ["a", "b"]), Int("n", 1, 2, when={"k": ["b"]})])
-    assert [len(space.grid(budget)) for budget in (1, 2, 3, 9)] == [1, 2, 3, 3]
-    # of equally coarse hyperparameters the first is refined first
-    four = SearchSpace([Float(name, 0, 1) for name in "abcd"])
-    assert [len({c[name] for c in four.grid(36)}) for name in "abcd"] == [3, 3, 2, 2]
-    # few values: the grid ends when it holds them all
-    assert len(SearchSpace([Int("n", 1, 3), Categorical("c", [True, 1, "1"])]).grid(100)) == 9
 
 
 def test_choices_that_python_holds_equal_stay_apart():
@@ -432,28 +271,3 @@ def test_bad_counts(n):
         example().sobol(n, rng)
     with pytest.raises(ValueError, match=r"^budget: got"):
         example().grid(n)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{",
-        "[]",
-        "null",
-        "{}",
-        '{"hyperparameters": 3}',
-        '{"hyperparameters": [3]}',
-        '{"hyperparameters": []}',
-        '{"hyperparameters": [{"kind": "Float", "name": "C", "low": 0, "high": 1}]}',
-        '{"hyperparameters": [{"kind": ["float"], "name": "C", "low": 0, "high": 1}]}',
-        '{"hyperparameters": [{"kind": "float", "name": "C", "low": 0}]}',
-        '{"hyperparameters": [{"kind": "float", "name": "C", "low": 0, "high": 1, "x": 1}]}',
-        '{"hyperparameters": [{"kind": "float", "name": "C", "low": 0, "high": NaN}]}',
-        '{"hyperparameters": [{"kind": "categorical", "name": "C", "choices": 3}]}',
-        "[" * 100_000,
-    ],
-)
-def test_bad_json(text):
-    with pytest.raises(ValueError, match=r"accepted|text:"):
-        SearchSpace.from_json(text)

@@ -9,13 +9,9 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import multivariate_normal
 
 from metahpo_lite import Float, MetaDataset, RandomSearch, SearchSpace, TaskDistance, race, run
-from metahpo_lite.bayes import (
-    BayesianSearch,
-    expected_improvement,
-    matern52,
-    posterior,
-    squared_differences,
-)
+from metahpo_lite.bayes import BayesianSearch, expected_improvement
+from metahpo_lite.gaussian_process import matern52, posterior, squared_differences
+from metahpo_lite.portfolio import Portfolio, greedy_portfolio, warm_start
 from metahpo_lite.warmstart import (
     NOISE,
     OFFSET,
@@ -23,13 +19,10 @@ from metahpo_lite.warmstart import (
     SIZE,
     SMOOTH,
     Hypotheses,
-    Portfolio,
     RankWeighted,
     View,
     WarmStart,
-    greedy_portfolio,
     log_regrets,
-    warm_start,
 )
 
 SPACE = SearchSpace([Float("x", 0, 1)])

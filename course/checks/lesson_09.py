@@ -7,7 +7,7 @@ from numpy.random import default_rng
 
 from course.checking import Hint, hint, numbers
 from metahpo_lite import MetaDataset, TaskDistance, task_distances
-from metahpo_lite.model_based import TaskInputs
+from metahpo_lite.inputs import TaskInputs
 
 
 def check_1(times_near):

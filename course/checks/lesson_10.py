@@ -9,7 +9,7 @@ from scipy.special import log_softmax, softmax
 
 from course.checking import Hint, hint, numbers
 from metahpo_lite import MetaDataset, TaskDistance, task_distances
-from metahpo_lite.metric_based import constrained, contrastive, similarity
+from metahpo_lite.learned_distance import constrained, contrastive, similarity
 
 
 def _tasks(n, seed=0):

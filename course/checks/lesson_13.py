@@ -10,7 +10,7 @@ from sklearn.neighbors import KNeighborsRegressor
 
 from course.checking import hint, numbers
 from metahpo_lite import Float, MetaDataset, SearchSpace, TaskDistance, task_distances
-from metahpo_lite.model_based import normal_ranks
+from metahpo_lite.inputs import normal_ranks
 
 
 def check_1(searches_to_pay):

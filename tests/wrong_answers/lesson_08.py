@@ -8,7 +8,7 @@ from numpy.random import default_rng
 from scipy.stats import rankdata
 
 from metahpo_lite import PerformancePredictor, meta_features
-from metahpo_lite.model_based import normal_ranks
+from metahpo_lite.inputs import normal_ranks
 
 
 def by_order(scores):

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.stats import kendalltau, rankdata, spearmanr
 
 from metahpo_lite import TaskDistance, task_distances
-from metahpo_lite.model_based import TaskInputs
+from metahpo_lite.inputs import TaskInputs
 
 
 def counted(near):

@@ -6,7 +6,7 @@ from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
 
 from metahpo_lite import TaskDistance, task_distances
 from metahpo_lite.bayes import log_expected_improvement
-from metahpo_lite.model_based import normal_ranks
+from metahpo_lite.inputs import normal_ranks
 
 
 def bill(saved=lambda needed: needed - 10, place=9, first=1, price=lambda n, m: n * m, up=np.ceil):

@@ -1,0 +1,78 @@
+"""Formats: a hyperparameter as JSON, Optuna and scipy write it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from metahpo_lite.hyperparameters import KINDS, Categorical, Float, Hyperparameter, Int
+
+
+def to_row(h: Hyperparameter) -> dict[str, Any]:
+    """Return a hyperparameter as an object of JSON."""
+    return {"kind": type(h).__name__.lower(), **asdict(h)}
+
+
+def from_row(row: dict[str, Any]) -> Hyperparameter:
+    """Return the hyperparameter that `to_row` wrote, or raise a ValueError."""
+    kind = row.pop("kind", None)
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ValueError(f"text: kind is {kind!r}, accepted is one of {list(KINDS)}")
+    try:
+        return KINDS[kind](**row)
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"text: {row!r} is not of kind {kind!r}: {error}") from None
+
+
+def to_optuna(h: Hyperparameter) -> Any:
+    """Return the Optuna distribution of a hyperparameter, without its condition."""
+    from optuna import distributions as od
+
+    if isinstance(h, Categorical):
+        return od.CategoricalDistribution(h.choices)
+    kind = od.IntDistribution if isinstance(h, Int) else od.FloatDistribution
+    return kind(h.low, h.high, log=h.log)
+
+
+def suggested(h: Hyperparameter, trial: Any) -> Any:
+    """Return the value that an Optuna trial suggests."""
+    if isinstance(h, Categorical):
+        return trial.suggest_categorical(h.name, h.choices)
+    ask = trial.suggest_int if isinstance(h, Int) else trial.suggest_float
+    return ask(h.name, h.low, h.high, log=h.log)
+
+
+def from_optuna(name: str, given: Any) -> Hyperparameter:
+    """Return the hyperparameter of an Optuna distribution, or raise a ValueError."""
+    from optuna import distributions as od
+
+    if isinstance(given, od.CategoricalDistribution):
+        return Categorical(name, given.choices)
+    if not isinstance(given, (od.IntDistribution, od.FloatDistribution)):
+        raise ValueError(f"{name}: got {given!r}, accepted is an Optuna distribution")
+    if given.single():
+        return Categorical(name, [given.low])
+    whole = isinstance(given, od.IntDistribution)
+    if given.step not in (None, 1) or (given.step and not whole):
+        raise ValueError(
+            f"{name}: step={given.step}, accepted is a distribution without one; list the "
+            f"values in a CategoricalDistribution instead"
+        )
+    return (Int if whole else Float)(name, given.low, given.high, log=given.log)
+
+
+def from_scipy(name: str, given: Any) -> Hyperparameter:
+    """Return the hyperparameter of a list or of a scipy distribution, or raise a ValueError."""
+    kind = getattr(getattr(given, "dist", None), "name", None)
+    if isinstance(given, (list, tuple, np.ndarray)):
+        return Categorical(name, list(given))
+    if kind in ("uniform", "loguniform", "reciprocal"):
+        return Float(name, *given.support(), log=kind != "uniform")
+    if kind == "randint":
+        return Int(name, *given.support())
+    raise ValueError(
+        f"space: {name!r} is {given!r}, accepted is a list, or scipy's uniform, "
+        "loguniform or randint; a SearchSpace can have conditions too"
+    )

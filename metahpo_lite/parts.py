@@ -1,0 +1,83 @@
+"""Parts of experience: fewer tasks, configurations or choices, or the best of each task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from metahpo_lite.datasets import did_you_mean
+from metahpo_lite.hyperparameters import Categorical, Hyperparameter
+from metahpo_lite.spaces import SearchSpace
+
+
+def check_known(kind: str, given: Sequence[str], known: Sequence[str]) -> None:
+    """Raise a KeyError about the first name that is not known."""
+    for name in given:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise KeyError(f"{kind}: {name!r} is not in this experience{hint}; accepted is "
+                           f"one of {len(known)}")  # fmt: skip
+
+
+def best_configs(experience: Any, n: int) -> pd.DataFrame:
+    """Return the best `n` configurations of each task; see `MetaDataset.best_configs`."""
+    ok = experience.trials.dropna(subset="score").sort_values(
+        ["score", "config"], ascending=[False, True], kind="stable"
+    )
+    best = ok.groupby("task", sort=False).head(n)
+    best = best.assign(rank=best.groupby("task").cumcount() + 1).set_index(["task", "rank"])
+    best = best[["config", "score"]].sort_index()
+    configs, names = list(experience.configs), experience.space.names
+    values = pd.DataFrame(configs, columns=names, dtype=object)
+    values = values.iloc[best["config"]].infer_objects().set_axis(best.index)
+    return pd.concat([best, values], axis=1)
+
+
+def of_tasks(experience: Any, tasks: Sequence[str]) -> dict[str, Any]:
+    """Return what changes in a `MetaDataset` on fewer tasks; see its `subset`."""
+    tasks = [tasks] if isinstance(tasks, str) else list(tasks)
+    check_known("task", tasks, experience.tasks.index)
+    if len(set(tasks)) < len(tasks) or not tasks:
+        raise ValueError("tasks: none, or one twice; accepted are different tasks")
+    described = experience.meta_features
+    return {
+        "trials": experience.trials[experience.trials["task"].isin(tasks)],
+        "tasks": experience.tasks.loc[tasks],
+        "meta_features": None if described is None else described.loc[tasks],
+    }
+
+
+def of_configs(experience: Any, numbers: Sequence[int]) -> dict[str, Any]:
+    """Return what changes in a `MetaDataset` of fewer configurations; see its `with_configs`."""
+    numbers = list(numbers)
+    if not set(numbers) <= set(range(len(experience.configs))):
+        raise ValueError(f"numbers: got {numbers}, accepted are some of 0 to "
+                         f"{len(experience.configs) - 1}")  # fmt: skip
+    place = {number: i for i, number in enumerate(numbers)}
+    trials = experience.trials[experience.trials["config"].isin(numbers)]
+    return {
+        "configs": [experience.configs[i] for i in numbers],
+        "trials": trials.assign(config=trials["config"].map(place)),
+    }
+
+
+def of_choices(experience: Any, name: str, choices: Sequence) -> dict[str, Any]:
+    """Return what changes in a `MetaDataset` with fewer choices; see its `with_choices`."""
+    h = experience.space[name]
+    if not isinstance(h, Categorical) or not choices or not set(choices) <= set(h.choices):
+        raise ValueError(f"choices: got {list(choices)} of {name!r}, accepted are some of "
+                         f"{list(getattr(h, 'choices', []))}")  # fmt: skip
+    configs = enumerate(experience.configs)
+    left = [i for i, config in configs if config.get(name, choices[0]) in choices]
+    if not left:
+        raise ValueError(f"choices: no configuration has {name!r} in {list(choices)}")
+    space: dict[str, Hyperparameter] = {}
+    for h in experience.space:
+        when = {p: [v for v in some if p != name or v in choices] for p, some in h.when.items()}
+        if all(some and p in space for p, some in when.items()):
+            new = {"choices": list(choices)} if h.name == name else {}
+            space[h.name] = replace(h, when=when, **new)
+    return {**of_configs(experience, left), "space": SearchSpace(list(space.values()))}

@@ -1,0 +1,388 @@
+"""Break the library on purpose, once for each line of a list, and see whether a test fails.
+
+    python tools/mutants.py [NAME ...]      without a name, all of tests/mutants/*.toml
+
+A mutation replaces a text that occurs once in a file of metahpo_lite. It is made in a copy of the
+working tree. First the tests that run the changed lines are tried, then all that could notice: the
+rest of their files, and the tests that start other processes. Each test file is run once without
+mutation before, which must pass and says which lines each test runs. Results are kept in
+build/mutants, and valid as long as the library, the test and the mutation stay as they are. The
+exit status is 1 unless 95 % are caught, and each survivor is explained in the list, rightly.
+"""
+
+import argparse
+import ast
+import hashlib
+import json
+import os
+import queue
+import re
+import signal
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import copy2
+
+from matrix import HIDE, LESSONS, call, files
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pytest needs tomli before 3.11
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE, TESTS = "metahpo_lite", "tests"
+# Not of the library: lessons, documents, the set-up, and tools such as this one
+OTHERS = {*LESSONS, "accessibility", "docs", "setup", "matrix", "mutants", "shuffled"}
+ENOUGH = 0.95  # of the mutations are to be caught
+CAUGHT = ("caught", "timeout", "crash")
+PATIENCE = 8  # times the time that the tests take without mutation, and a minute
+
+
+class MutantsError(Exception):
+    """A message for the user, without a traceback."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of the library, and what it breaks; `survives` says why no test can fail."""
+
+    name: str
+    file: str
+    breaks: str
+    before: str
+    after: str
+    survives: str = ""
+
+    @property
+    def module(self):
+        """The name of the module."""
+        return Path(self.file).stem
+
+    def applied(self, source):
+        """Return the changed source, or raise an error if the list no longer fits it."""
+        if (found := source.count(self.before)) != 1:
+            raise MutantsError(f"{self.name}: {found} times in {self.file}, accepted is once:\n"
+                               f"{self.before}")  # fmt: skip
+        changed = source.replace(self.before, self.after)
+        try:
+            same = ast.dump(ast.parse(changed)) == ast.dump(ast.parse(source))
+        except SyntaxError as error:
+            raise MutantsError(f"{self.name}: the changed {self.file} is no Python: {error}") from None
+        if same:
+            raise MutantsError(f"{self.name}: it changes nothing in {self.file}")
+        return changed
+
+    def lines(self, source):
+        """Return the lines of the statement that changes; None if it stands in no function."""
+        first = source[: source.index(self.before)].count("\n") + 1
+        last = first + self.before.rstrip("\n").count("\n")
+        functions, statements = False, set(range(first, last + 1))
+        for node in ast.walk(ast.parse(source)):
+            if not isinstance(node, ast.stmt) or not node.lineno <= first <= node.end_lineno:
+                continue
+            functions |= isinstance(node, ast.FunctionDef)
+            if not hasattr(node, "body"):
+                statements |= set(range(node.lineno, node.end_lineno + 1))
+            elif first < node.body[0].lineno:  # the head of a block
+                statements |= set(range(node.lineno, node.body[0].lineno))
+        return statements if functions else None
+
+
+def read_list(folder):
+    """Return the mutations of all files of the list."""
+    rows = []
+    for path in sorted(folder.glob("*.toml")):
+        rows += tomllib.loads(path.read_text(encoding="utf-8"))["mutant"]
+    mutants = [Mutant(**row) for row in rows]
+    names = [mutant.name for mutant in mutants]
+    if len(set(names)) < len(names) or not names:
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise MutantsError(f"{folder}: no mutation, or a name twice: {twice}")
+    return mutants
+
+
+def digest(*parts):
+    """Return a hash of texts and of the contents of files."""
+    found = hashlib.sha256()
+    for part in parts:
+        content = part.read_bytes() if isinstance(part, Path) else str(part).encode()
+        found.update(hashlib.sha256(content).digest())
+    return found.hexdigest()[:32]
+
+
+class Project:
+    """The tree, its library tests, and what each of them does without a mutation."""
+
+    def __init__(self, root):
+        self.root, self.out = root, root / "build" / "mutants"
+        self.files = [name for name in files(root) if not name.startswith("notebooks/")]
+        tests = [name for name in self.files if re.fullmatch(rf"{TESTS}/test_\w+\.py", name)]
+        self.tests = [t for t in tests if Path(t).stem.removeprefix("test_") not in OTHERS]
+        read = [n for n in self.files if n.split("/")[0] in (PACKAGE, "data", "benchmarks")]
+        self.library = digest(*read, *(root / name for name in read), Path(__file__),
+                              Path(__file__).with_name("mutants_watch.py"))  # fmt: skip
+        self.keys = {test: digest(self.library, *self.needed(test)) for test in self.tests}
+        self.baseline = {}
+
+    def needed(self, test, known=()):
+        """Return the files that a test file is made of: others may lend it helpers."""
+        path = self.root / test
+        lent = re.findall(r"^\s*from (test_\w+) import", path.read_text(encoding="utf-8"), re.M)
+        found = [path, self.root / TESTS / "conftest.py"]
+        for name in lent:
+            if name not in known:
+                found += self.needed(f"{TESTS}/{name}.py", (*known, name))
+        return found
+
+    def source(self, file):
+        """Return the source of a file of the package."""
+        path = self.root / PACKAGE / file
+        if not path.is_file():
+            raise MutantsError(f"{file}: there is no such file in {PACKAGE}")
+        return path.read_text(encoding="utf-8")
+
+    def kept(self, name):
+        """Return the result of that name, or None."""
+        path = self.out / f"{name}.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+    def keep(self, name, result):
+        """Write a result under another name first: an interrupted run leaves the old one."""
+        path = self.out / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_suffix(f".{os.getpid()}.new")
+        beside.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        os.replace(beside, path)
+
+
+class Workplace:
+    """A copy of the tree, in which one process at a time runs tests."""
+
+    def __init__(self, project, folder):
+        self.project, self.tree, self.folder = project, folder / "tree", folder
+        for name in project.files:
+            (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
+            copy2(project.root / name, self.tree / name)
+        makefile = (self.tree / "Makefile").read_text(encoding="utf-8")
+        self.env = {n: v for n, v in os.environ.items() if n not in HIDE}
+        self.env |= dict(re.findall(r"^export (\w+) := (\S+)$", makefile, re.M))
+        # also for the processes that tests start
+        self.env["PYTHONPATH"] = os.pathsep.join((str(self.tree), str(Path(__file__).parent)))
+
+    def run(self, test, order, seconds):
+        """Run some tests of a file in an order, or all and see what they do; return what came."""
+        out, log, wanted = (self.folder / name for name in ("out.json", "log.txt", "order.json"))
+        for path in (out, log):
+            path.unlink(missing_ok=True)
+        env = self.env | {"MUTANTS_OUT": str(out)}
+        if order is not None:
+            wanted.write_text(json.dumps(order), encoding="utf-8")
+            env["MUTANTS_ORDER"] = str(wanted)
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider",
+                   "-p", "mutants_watch", test]  # fmt: skip
+        code = call(command, self.tree, log, seconds, env)
+        if out.exists():
+            return json.loads(out.read_text(encoding="utf-8"))
+        if code is None or code < 0:
+            return {"kind": "timeout" if code is None else "crash", "test": test, "text": ""}
+        if code == 0:
+            return None
+        said = log.read_text(encoding="utf-8", errors="replace")[-2000:]
+        raise MutantsError(f"{test}: pytest ended with {code}:\n{said}")
+
+    @contextmanager
+    def mutated(self, mutant):
+        """Change the copy while the tests run."""
+        path, source = self.tree / PACKAGE / mutant.file, self.project.source(mutant.file)
+
+        def write(text):
+            path.write_text(text, encoding="utf-8")
+            # compiled in the same second, and of the same size: Python would not see a change
+            for compiled in path.parent.glob(f"__pycache__/{path.stem}.*"):
+                compiled.unlink()
+
+        write(mutant.applied(source))
+        try:
+            yield
+        finally:
+            write(source)
+
+
+def watch(project, test, place):
+    """Run a test file as it is; return what each of its tests does, which must pass."""
+    kept = project.kept(f"baseline/{Path(test).stem}")
+    if kept and kept["key"] == project.keys[test]:
+        return kept
+    begin = time.monotonic()
+    found = place.run(test, None, 1800)
+    if not found or found.get("exit") != 0:
+        raise MutantsError(f"{test} fails without a mutation: {found}")
+    result = {"key": project.keys[test], "seconds": round(time.monotonic() - begin, 1)}
+    result["tests"] = found["tests"]
+    project.keep(f"baseline/{Path(test).stem}", result)
+    return result
+
+
+def rounds(project, mutant):
+    """Return what to run, in order: pairs of a test file and the names of its tests.
+
+    A test that runs none of the changed lines, in this process or another, cannot notice them. But
+    what a test made may be kept for the next tests of its file.
+    """
+    source = project.source(mutant.file)
+    lines, module = mutant.lines(source), mutant.module
+    first, rest = [], []
+    for test, seen in project.baseline.items():
+        about = seen["tests"]
+        quick = sorted(about, key=lambda name: about[name]["seconds"])
+        runs = {n for n in quick if (ran := about[n]["lines"].get(module))
+                and (lines is None or lines & set(ran))}  # fmt: skip
+        if runs:
+            seconds = sum(about[name]["seconds"] for name in runs)
+            text = (project.root / test).read_text(encoding="utf-8")
+            foreign = Path(test).stem != f"test_{module}", f"{PACKAGE}.{module} " not in text
+            first.append((*foreign, seconds, test, [name for name in quick if name in runs]))
+        left = [n for n in quick if n not in runs and (runs or about[n]["processes"])]
+        if left:
+            rest.append((test, left))
+    return [(test, names) for *_, test, names in sorted(first)] + rest
+
+
+def result_key(project, mutant, test=None):
+    """Return what a result depends on: one test if it was caught, else all of them."""
+    tests = [test] if test else project.tests
+    what = [getattr(mutant, name) for name in ("file", "before", "after")]
+    return digest(project.library, *what, *(project.keys.get(t) for t in tests))
+
+
+def try_out(project, mutant, place):
+    """Run the tests on a mutant until one fails; return what came of it."""
+    begin = time.monotonic()
+    result = {"name": mutant.name, "file": mutant.file, "breaks": mutant.breaks}
+    tried, found = 0, None
+    with place.mutated(mutant):
+        for test, names in rounds(project, mutant):
+            about = project.baseline[test]["tests"]
+            usual = sum(about[name]["seconds"] for name in names)
+            tried += len(names)
+            if found := place.run(test, names, 60 + PATIENCE * usual):
+                break
+    kind = found["kind"] if found else "survived"
+    test = found and found["test"].split("::")[0]
+    result["status"] = {"failed": "caught", "not collected": "broken"}.get(kind, kind)
+    result |= {"tests": tried, "by": found["test"], "text": found["text"][:300]} if found else {
+        "tests": tried}  # fmt: skip
+    result |= {"seconds": round(time.monotonic() - begin, 1)}
+    return result | {"key": result_key(project, mutant, test)}
+
+
+def is_valid(project, mutant, result):
+    """Tell whether a result is still of this mutation, library and test."""
+    test = result and result.get("by", "").split("::")[0]
+    return bool(result) and result["key"] == result_key(project, mutant, test)
+
+
+def run_all(project, mutants, jobs, again):
+    """Run the tests as they are, then the mutants; return the results."""
+    results = {m.name: project.kept(m.name) for m in mutants}
+    todo = [m for m in mutants if again or not is_valid(project, m, results[m.name])]
+    if not todo:
+        return results
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(jobs) as pool:
+        places = queue.SimpleQueue()
+        for i in range(jobs):
+            places.put(Workplace(project, Path(folder) / str(i)))
+
+        def at_a_place(function, what):
+            place = places.get()
+            try:
+                return function(project, what, place)
+            finally:
+                places.put(place)
+
+        def one(mutant):
+            result = at_a_place(try_out, mutant)
+            project.keep(mutant.name, result)
+            print(f"{mutant.name}: {result['status']} {result.get('by', '')} "
+                  f"({result['seconds']:.0f} s)", flush=True)  # fmt: skip
+            return mutant.name, result
+
+        print(f"{len(project.tests)} test files without a mutation ...", flush=True)
+        seen = pool.map(lambda test: at_a_place(watch, test), project.tests)
+        project.baseline = dict(zip(project.tests, seen, strict=True))
+        results |= dict(pool.map(one, todo))
+    return results
+
+
+def complaints(mutants, results):
+    """Return what is wrong, a sentence each."""
+    found = []
+    for mutant in mutants:
+        status = results[mutant.name]["status"]
+        if status == "broken":
+            found.append(f"{mutant.name}: a test cannot be imported: this is no mutation to catch")
+        if status == "survived" and not mutant.survives:
+            found.append(f"{mutant.name}: survived, and the list does not say why")
+        if status in CAUGHT and mutant.survives:
+            found.append(f"{mutant.name}: is caught, but the list says that it survives")
+    caught = sum(result["status"] in CAUGHT for result in results.values())
+    if caught < ENOUGH * len(mutants):
+        found.append(f"{caught} of {len(mutants)} are caught, accepted are {ENOUGH:.0%}")
+    return found
+
+
+def table(mutants, results):
+    """Return the results as a table in Markdown."""
+    rows = ["| mutation | file | what it breaks | result |", "|---|---|---|---|"]
+    for mutant in mutants:
+        result = results[mutant.name]
+        by = result.get("by", "").partition("::")[2] or mutant.survives
+        rows.append(f"| {mutant.name} | {mutant.file} | {mutant.breaks} | "
+                    f"{result['status']}{by and ': '}{by} |")  # fmt: skip
+    return "\n".join(rows)
+
+
+def main(arguments=None):
+    """Read the command line; return the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of a mutation")
+    parser.add_argument("--again", action="store_true", help="also what has a result")
+    parser.add_argument("--jobs", type=int, default=2, help="how many at once (%(default)s)")
+    parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs is ended
+    begin = time.monotonic()
+    try:
+        project = Project(options.root)
+        mutants = read_list(options.root / TESTS / "mutants")
+        if unknown := sorted(set(options.names) - {mutant.name for mutant in mutants}):
+            raise MutantsError(f"unknown: {', '.join(unknown)}")
+        mutants = [m for m in mutants if not options.names or m.name in options.names]
+        for mutant in mutants:
+            mutant.applied(project.source(mutant.file))
+        results = run_all(project, mutants, options.jobs, options.again)
+    except MutantsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    counts = {kind: sum(r["status"] == kind for r in results.values())
+              for kind in (*CAUGHT, "survived", "broken")}  # fmt: skip
+    print(table(mutants, results), "", counts, *(wrong := complaints(mutants, results)), sep="\n")
+    if not options.names:
+        project.keep("summary", {"mutations": len(mutants), **counts, "complaints": wrong,
+                     "seconds": round(time.monotonic() - begin), "survivors": {
+                         m.name: m.survives for m in mutants
+                         if results[m.name]["status"] == "survived"}})  # fmt: skip
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    if hasattr(os, "nice"):
+        os.nice(10)  # for hours that one works beside it
+    sys.exit(main())
