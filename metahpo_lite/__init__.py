@@ -41,6 +41,7 @@ _NAMES = {
         "mean_ranks",
         "nemenyi_difference",
     ],  # many at once
+    "about": [],  # not needed in a lesson: how scores were made
     "storage": [],  # not needed in a lesson: how experience lies on disk
     "gaussian_process": ["GaussianProcess", "posterior"],  # lesson 03
     "bayes": ["BayesianSearch", "expected_improvement"],  # lesson 03

@@ -147,7 +147,8 @@ def _text(path: str, separator: str) -> pd.DataFrame:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    form = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+    text = argparse.RawDescriptionHelpFormatter
+    form: dict[str, Any] = {"formatter_class": text, "allow_abbrev": False}
     top = argparse.ArgumentParser(prog="python -m metahpo_lite", description=MANUAL, **form)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add = commands.add_parser(

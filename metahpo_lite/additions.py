@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from metahpo_lite.arguments import check_text
 from metahpo_lite.histories import of_search
 from metahpo_lite.storage import config_key
 from metahpo_lite.trials import surrogate
@@ -23,8 +24,8 @@ def with_search(
     if name is None:
         numbers = itertools.count(1)
         name = next(n for n in map("search {}".format, numbers) if n not in experience.tasks.index)
-    if not isinstance(name, str) or not name:
-        raise ValueError(f"name: got {name!r}, accepted is a text that is not empty")
+    check_text("name", name)
+    check_text("family", name if family is None else family)
     history = of_search(search, experience.space, name)
     if len(history.scores) < 2:
         raise ValueError(f"search: {len(history.scores)} trials have a score, accepted are "
@@ -37,7 +38,11 @@ def with_search(
     scores = [known.get(config_key(config), score) for config, score in pairs]
     trials = pd.DataFrame({"task": name, "config": range(len(scores)), "score": scores})
     tasks = experience.tasks.copy()
-    tasks.loc[name, ["family", "source", "licence"]] = [family or name, "your own search", ""]
+    tasks.loc[name, ["family", "source", "licence"]] = [
+        name if family is None else family,
+        "your own search",
+        "",
+    ]
     described = experience.meta_features
     if described is not None:
         row = meta_features

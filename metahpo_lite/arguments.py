@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Hashable
 from numbers import Integral
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from metahpo_lite.hyperparameters import is_number
 
@@ -13,16 +18,73 @@ def whole_number(
     argument: str, n: Any, low: int = 1, high: float = math.inf, or_else: str = ""
 ) -> int:
     """Return `n` as an int, or raise a ValueError that names the argument."""
-    if not (isinstance(n, Integral) and is_number(n) and low <= n <= high):
+    if not (isinstance(n, Integral) and is_number(n) and low <= int(n) <= high):
         upto = f"of at least {low}" if high == math.inf else f"from {low} to {high}"
         raise ValueError(f"{argument}: got {n!r}, accepted is a whole number {upto}{or_else}")
     return int(n)
 
 
+def as_path(argument: str, path: Any) -> Path:
+    """Return what is given as a path, or raise a TypeError that names the argument."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{argument}: got {path!r}, accepted is a path")
+    return Path(path)
+
+
 def check_one_of(argument: str, got: Any, accepted: tuple) -> None:
     """Raise a ValueError that names the argument if `got` is not accepted."""
-    if got not in accepted:
+    if not isinstance(got, Hashable) or got not in accepted:
         raise ValueError(f"{argument}: got {got!r}, accepted is one of {accepted}")
+
+
+def check_between(argument: str, got: Any, low: float, high: float) -> float:
+    """Return a number between the two, neither included, or raise a ValueError."""
+    if not (is_number(got) and low < got < high):
+        raise ValueError(f"{argument}: got {got!r}, accepted is between {low:g} and {high:g}")
+    return float(got)
+
+
+def check_rng(rng: Any) -> None:
+    """Raise a TypeError that says how to make a random generator, if it is none."""
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng: got {rng!r}, accepted is a generator: numpy.random.default_rng(0)")
+
+
+def is_text(value: Any) -> bool:
+    """Tell what a file can hold as text: half of a surrogate pair is none."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
+
+
+def check_text(argument: str, value: Any) -> None:
+    """Raise a ValueError that names the argument unless `value` is a text that is not empty."""
+    if not (is_text(value) and value):
+        raise ValueError(f"{argument}: got {value!r}, accepted is a text that is not empty")
+
+
+def as_list(argument: str, given: Any, accepted: str) -> list:
+    """Return what is given as a list, or raise a ValueError that says what is accepted."""
+    try:
+        return list(given)
+    except TypeError:
+        raise ValueError(f"{argument}: got {given!r}, accepted is {accepted}") from None
+
+
+def as_floats(argument: str, values: Any) -> np.ndarray:
+    """Return the values as an array of float64, or raise a ValueError that names the argument."""
+    try:
+        if getattr(getattr(values, "dtype", None), "kind", "f") not in "bcmMSUV":
+            return np.asarray(values, dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError(f"{argument}: got {_shortened(values)}, accepted are numbers, of one shape")
+
+
+def _shortened(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def check_seed(seed: Any) -> int:

@@ -7,7 +7,7 @@ Fit the process to the trials so far, ask it about candidates, try the one that 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from scipy.special import erfcx, ndtr
@@ -142,7 +142,7 @@ class Candidates:
         """The numbers of what is left of the pool."""
         return [i for i, key in enumerate(self.pool_keys) if key not in self.known]
 
-    def best(self, value: Callable[[np.ndarray], np.ndarray], near: Sequence = ()) -> Config:
+    def best(self, value: Callable[[np.ndarray], np.ndarray], near: Iterable = ()) -> Config:
         """Return the candidate with the largest value, never again; StopIteration if none is left.
 
         Parameters
@@ -244,9 +244,10 @@ class BayesianSearch:
         if trial < self.initial:
             return self.candidates.nearest(self.design[trial])
         y = standardise(self.candidates.scores)
-        self.process = GaussianProcess.fit(X, y, self.candidates.categorical, self.process)
+        process = GaussianProcess.fit(X, y, self.candidates.categorical, self.process)
+        self.process = process
         return self.candidates.best(
-            lambda points: log_expected_improvement(*self.process.predict(points), y.max())
+            lambda points: log_expected_improvement(*process.predict(points), y.max())
         )
 
     def update(self, config: Config, score: float) -> None:

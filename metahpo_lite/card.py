@@ -55,7 +55,7 @@ def card(experience: Any, command: str = "") -> str:
         lines += ["```", command, "```", ""]
         if "@FILE" in command:
             lines += ["FILE holds the names of the tasks below, one a line.", ""]
-    if "metric" in about:
+    if {"metric", "folds", "max_rows", "seed", "time_limit"} <= set(about):
         lines += [
             f"The score is the mean {about['metric']} of {about['folds']} stratified folds. "
             + (f"Tables with more than {about['max_rows']} rows are represented by so many of "
@@ -67,7 +67,7 @@ def card(experience: Any, command: str = "") -> str:
             + "Seconds depend on the machine and its load, by about a factor of two.",
             "",
         ]  # fmt: skip
-    if "surrogate" in about:
+    if {"surrogate", "seed"} <= set(about):
         lines += [f"Scores are predictions: {about['surrogate']}, seed {about['seed']}.", ""]
     if "added" in about:
         lines += [
@@ -76,7 +76,7 @@ def card(experience: Any, command: str = "") -> str:
             "predicts (100 extremely randomised trees).",
             "",
         ]
-    if "versions" in about:
+    if {"versions", "date"} <= set(about):
         versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
         lines += [f"Begun on {about['date']} with {versions}.", ""]
     described = "" if experience.meta_features is None else DESCRIBED
@@ -165,8 +165,8 @@ def _tasks_alike(experience: Any) -> list[str]:
         "",
     ]
     for task, others in pairs.groupby("task"):
-        named = zip(others["other"], others["correlation"], strict=True)
-        lines += [f"- {task}: " + ", ".join(f"{other} {r:.2f}" for other, r in named)]
+        found = zip(others["other"], others["correlation"], strict=True)
+        lines += [f"- {task}: " + ", ".join(f"{other} {r:.2f}" for other, r in found)]
     return lines
 
 

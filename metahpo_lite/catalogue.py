@@ -6,6 +6,7 @@ All of that stands in ``data/datasets.csv``, one row per table, as data: no cell
 import functools
 import importlib.util
 import re
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -86,7 +87,10 @@ def read_origin(row: dict) -> pd.DataFrame:
     if reader == "sklearn":
         return _read_sklearn(item)
     # found without import: that of some packages is slow, or fails with a new pandas
-    folder = Path(importlib.util.find_spec(PACKAGES[package][0]).submodule_search_locations[0])
+    spec = importlib.util.find_spec(PACKAGES[package][0])
+    assert spec is not None  # it is installed,
+    assert spec.submodule_search_locations is not None  # and a folder
+    folder = Path(spec.submodule_search_locations[0])
     return READERS[reader](folder / item, row["columns"].split(";") if row["columns"] else None)
 
 
@@ -137,7 +141,7 @@ def _read_challenge(path, names=None):
     return values.assign(**{"class": path.with_suffix(".labels").read_text().split()})
 
 
-READERS = {
+READERS: dict[str, Callable[..., pd.DataFrame]] = {
     "attributes": _read_attributes,
     "blanks": functools.partial(_read_text, sep=r"\s+"),
     "challenge": _read_challenge,

@@ -15,11 +15,14 @@ import math
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -55,7 +58,7 @@ from metahpo_lite.tasks import LiveTask
 from metahpo_lite.trials import checked_trials
 from metahpo_lite.worker import Job, describe_table, evaluate
 
-DEFAULTS = {"metric": "balanced_accuracy", "folds": 3, "seed": 0, "max_rows": 2000}
+DEFAULTS: dict[str, Any] = {"metric": "balanced_accuracy", "folds": 3, "seed": 0, "max_rows": 2000}
 
 
 def draw_configs(learner: Learner | str, n: int, seed: int = 0) -> list[Config]:
@@ -97,7 +100,7 @@ def draw_configs(learner: Learner | str, n: int, seed: int = 0) -> list[Config]:
 def collect_experience(
     learner: Learner | str,
     datasets: Sequence[Dataset | str],
-    configs: Sequence[Mapping],
+    configs: Sequence[Config],
     folder: str | os.PathLike,
     *,
     metric: str = DEFAULTS["metric"],
@@ -205,12 +208,13 @@ def _evaluate_all(folder, log, jobs, configs, about, progress) -> set[str]:
         return [(job, i) for job in jobs for i in range(len(configs)) if (job.task, i) not in rows]
 
     alone = False  # each evaluation in a process of its own, with a time limit or without
+    total = len(jobs) * len(configs)
     while todo := left():
         calls = (joblib.delayed(evaluate)(job, i, configs[i]) for job, i in todo)
         try:
-            for row in _run(calls, log, len(jobs) * len(configs), len(todo), "evaluation", progress):
+            for row in _run(calls, log, total, len(todo), "evaluation", progress):
                 rows[row["task"], row["config"]] = row
-        except BrokenProcessPool as error:  # a worker died, and whose evaluation it was, none knows
+        except BrokenProcessPool as error:  # a worker died: nobody knows of which evaluation
             if alone and len(left()) == len(todo):
                 raise RuntimeError(
                     f"folder: the workers die (out of memory?); what was finished is in {folder}: "
@@ -260,8 +264,9 @@ def _run(calls, log, total: int, todo: int, unit: str, progress: bool | None):
     parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1)
     synced = time.monotonic()
     bar = tqdm(total=total, initial=total - todo, unit=unit, disable=hidden, smoothing=0)
-    with bar:
-        for row in parallel(calls) if todo else ():
+    results = parallel(calls) if todo else iter(())
+    with bar, _closed(results):
+        for row in results:
             append(log, row)
             if time.monotonic() - synced > 1:  # for when the power ends; costs too much each time
                 os.fsync(log.fileno())
@@ -269,6 +274,18 @@ def _run(calls, log, total: int, todo: int, unit: str, progress: bool | None):
             bar.update()
             yield row
     os.fsync(log.fileno())
+
+
+@contextmanager
+def _closed(results):
+    """Close what joblib yields, without its warning: what it gives up is evaluated the next time."""
+    try:
+        yield
+    finally:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*tasks which were still being processed")
+            warnings.filterwarnings("ignore", ".*tasks which have been completed")
+            getattr(results, "close", lambda: None)()
 
 
 def _rows(path: Path) -> list[dict]:

@@ -122,7 +122,7 @@ class ConfigPredictor:
         self.levels_ = {name: _levels(self.spaces_, name) for name in self.given}
         self.blocks_ = output_blocks(self.spaces_, self.given)
 
-        x, y, families = [], [], []
+        asks, answers, families = [], [], []
         for e in several:
             described = self.inputs_.of_training(e)
             for given, numbers in self._groups(e):
@@ -130,10 +130,10 @@ class ConfigPredictor:
                 best = numbers[np.where(np.isnan(scores), -np.inf, scores).argmax(axis=1)]
                 ok = ~np.isnan(scores).all(axis=1)
                 asked = np.tile(self._asked(e.name, given), (ok.sum(), 1))
-                x.append(np.hstack([described[ok], asked]))
-                y.append(self._targets(e, best[ok]))
+                asks.append(np.hstack([described[ok], asked]))
+                answers.append(self._targets(e, best[ok]))
                 families.extend(e.families.to_numpy()[ok])
-        x, y = np.vstack(x), np.vstack(y)  # (n_rows, p), (n_rows, outputs)
+        x, y = np.vstack(asks), np.vstack(answers)  # (n_rows, p), (n_rows, outputs)
 
         rng = np.random.default_rng(self.seed)
         left_out = np.vstack([left_out_folds(families, rng) for _ in range(DEALS)])
@@ -177,6 +177,7 @@ class ConfigPredictor:
         check_fitted(self, "inputs_")
         learner = next(iter(self.spaces_)) if len(self.spaces_) == 1 and not learner else learner
         check_one_of("learner", learner, tuple(self.spaces_))
+        assert learner is not None  # it is one of them
         given = dict(given or {})
         if set(given) != set(self.given):
             raise ValueError(f"given: got {list(given)}, accepted are values of {list(self.given)}")
@@ -187,16 +188,17 @@ class ConfigPredictor:
         f = self.model_.predict(x)
         if self.model == "network":
             f = self._activated(f).mean(axis=0)  # over members
-        space, columns = self.spaces_[learner], []
+        space = self.spaces_[learner]
+        columns: list[np.ndarray] = []
         for h in space:
             if h.name in given:
                 columns.append(np.full(len(x), h.encode(given[h.name])))
             elif isinstance(h, Categorical):
                 chosen = f[:, self.blocks_[learner, h.name]].argmax(axis=1)
-                columns.append([h.encode(h.choices[choice]) for choice in chosen])
+                columns.append(np.array([h.encode(h.choices[choice]) for choice in chosen]))
             else:
                 columns.append(np.clip(f[:, self.blocks_[learner, h.name].start], 0, 1))
-        configs = space.decode(np.transpose(columns))
+        configs, _ = space.snap(np.transpose(columns))
         return configs if isinstance(meta_features, pd.DataFrame) else configs[0]
 
     def _groups(self, experience: MetaDataset) -> Iterator[tuple[dict, np.ndarray]]:
@@ -253,7 +255,7 @@ def output_blocks(spaces: Mapping[str, SearchSpace], given: Sequence[str]) -> di
 
 def _levels(spaces: Mapping[str, SearchSpace], name: str) -> list:
     """Return the values of a hyperparameter that is given."""
-    levels = {}
+    levels: dict[Any, None] = {}
     for space in spaces.values():
         h = space[name]
         if h.n_values > MAX_VALUES:
@@ -261,5 +263,5 @@ def _levels(spaces: Mapping[str, SearchSpace], name: str) -> list:
                 f"given: {name!r} has {h.n_values} values, accepted are hyperparameters of at most "
                 f"{MAX_VALUES}"
             )
-        levels |= dict.fromkeys(levels_of(h, h.n_values))
+        levels |= dict.fromkeys(levels_of(h, int(h.n_values)))
     return list(levels)

@@ -53,9 +53,9 @@ def plot_critical_difference(ranks: Mapping[str, float], difference: float) -> F
     axes.set_axis_off()
 
     axes.plot([k, 1], [0, 0], color="black", linewidth=1)
-    for rank in range(1, k + 1):
-        axes.plot([rank, rank], [0, -0.3], color="black", linewidth=1)
-        axes.text(rank, -0.4, rank, ha="center", va="bottom")
+    for tick in range(1, k + 1):
+        axes.plot([tick, tick], [0, -0.3], color="black", linewidth=1)
+        axes.text(tick, -0.4, str(tick), ha="center", va="bottom")
     axes.text((k + 1) / 2, -1.4, "mean rank (1 = best)", ha="center", va="bottom")
     axes.plot([k, k - difference], [-2.8, -2.8], "|-", color="black", linewidth=1.5)
     axes.text(k - difference / 2, -3, f"CD = {difference:.2f}", ha="center", va="bottom")

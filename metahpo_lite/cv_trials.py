@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,7 +40,8 @@ class CVTrials:
     def run(self, evaluate_candidates: Callable, batch: list[Config]) -> None:
         """Evaluate a batch, and tell the searcher."""
         candidates = [self.parameters(config) for config in batch]
-        self.batch, error = batch, None
+        self.batch = batch
+        error: Exception | None = None
         try:
             with warnings.catch_warnings():
                 # it would come again at each trial; a trial without a score is in cv_results_
@@ -72,7 +73,7 @@ class CVTrials:
             self.searcher.update(config, score if math.isfinite(score) else math.nan)
 
 
-def spread_results(results: dict, ok: np.ndarray, failed: Mapping[int, dict], error_score) -> dict:
+def spread_results(results: dict, ok: np.ndarray, failed: dict[int, dict], error_score) -> dict:
     """Return ``cv_results_`` with a row for each trial that failed, in the order of the trials."""
     if not failed:
         return results

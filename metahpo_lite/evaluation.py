@@ -141,13 +141,13 @@ def average_seeds(values: np.ndarray, tasks: Sequence) -> tuple[list, np.ndarray
     values = finite_array(
         "values", values, range(1, 65), "a number, or an array of them, for every run"
     )
-    tasks = np.asarray(tasks, object)
-    if tasks.shape != values.shape[:1] or pd.isna(tasks).any():
+    given = np.asarray(tasks, object)
+    if given.shape != values.shape[:1] or pd.isna(given).any():
         raise ValueError(
-            f"tasks: got shape {tasks.shape}, {np.sum(pd.isna(tasks))} missing; accepted is one "
+            f"tasks: got shape {given.shape}, {np.sum(pd.isna(given))} missing; accepted is one "
             f"for each of {len(values)} runs"
         )
-    numbers, names = pd.factorize(tasks)
+    numbers, names = pd.factorize(given)
     means = [values[numbers == number].mean(axis=0) for number in range(len(names))]
     return list(names), np.stack(means)
 

@@ -31,12 +31,13 @@ def folder_of(name: str | os.PathLike) -> Path:
         raise TypeError(f"experience: got {name!r}, accepted is a MetaDataset, the name of "
                         "what is shipped, or a folder")  # fmt: skip
     folder = Path(name)
-    if isinstance(name, str) and folder.name == name and (data_folder() / name).is_dir():
+    shipped = isinstance(name, str) and folder.name == name
+    if shipped and os.path.isdir(data_folder() / name):  # False for a name that no path can have
         folder = data_folder() / name
-    if not folder.is_dir():
-        shipped = sorted(path.parent.name for path in data_folder().glob("*/space.json"))
+    if not os.path.isdir(folder):
+        known = sorted(path.parent.name for path in data_folder().glob("*/space.json"))
         raise FileNotFoundError(f"name: {str(name)!r} is neither shipped nor a folder; "
-                                f"accepted is one of {shipped}, or a path")  # fmt: skip
+                                f"accepted is one of {known}, or a path")  # fmt: skip
     return folder
 
 
@@ -54,7 +55,7 @@ def read_experience(folder: Path) -> dict[str, Any]:
     tasks = checked_tasks(frames["tasks"].set_index("task"), paths["tasks"])
     trials = checked_trials(frames["scores"], len(configs), tasks.index, paths["scores"])
     described, path = None, folder / "meta_features.parquet"
-    if path.exists():
+    if os.path.lexists(path):
         described = read_file(path).to_pandas(ignore_metadata=True, use_threads=False)
         if "task" not in described:
             raise ValueError(f"{path}: column 'task' is missing; accepted is one row a task")
@@ -71,10 +72,15 @@ def read_experience(folder: Path) -> dict[str, Any]:
 
 def write_experience(experience: Any, folder: Path) -> Path:
     """Write a `MetaDataset` into a new folder; see its `save`."""
-    if folder.exists():
+    if os.path.lexists(folder):
         raise FileExistsError(f"folder: {folder} is there already; accepted is a new name")
     part = folder.with_name(folder.name + ".part")
-    part.mkdir(parents=True, exist_ok=True)
+    try:
+        part.mkdir(parents=True, exist_ok=True)
+        (part / "meta_features.parquet").unlink(missing_ok=True)  # of one that did not end
+    except (OSError, ValueError) as error:
+        raise OSError(f"folder: {str(folder)!r}: {error}; accepted is a new name in a folder "
+                      "that may be written to") from None  # fmt: skip
     write_file(part / "space.json", space_text(experience.space, experience.about))
     write_file(part / "configs.parquet", configs_table(experience.space, experience.configs))
     trials = experience.trials.sort_values(["task", "config"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -23,7 +24,9 @@ def from_row(row: dict[str, Any]) -> Hyperparameter:
     try:
         return KINDS[kind](**row)
     except (TypeError, AttributeError) as error:
-        raise ValueError(f"text: {row!r} is not of kind {kind!r}: {error}") from None
+        raise ValueError(
+            f"text: {row!r} is not of kind {kind!r} ({error}); accepted is what to_json writes"
+        ) from None
 
 
 def to_optuna(h: Hyperparameter) -> Any:
@@ -32,8 +35,9 @@ def to_optuna(h: Hyperparameter) -> Any:
 
     if isinstance(h, Categorical):
         return od.CategoricalDistribution(h.choices)
-    kind = od.IntDistribution if isinstance(h, Int) else od.FloatDistribution
-    return kind(h.low, h.high, log=h.log)
+    if isinstance(h, Int):
+        return od.IntDistribution(h.low, h.high, log=h.log)
+    return od.FloatDistribution(h.low, h.high, log=h.log)
 
 
 def suggested(h: Hyperparameter, trial: Any) -> Any:
@@ -51,27 +55,32 @@ def from_optuna(name: str, given: Any) -> Hyperparameter:
     if isinstance(given, od.CategoricalDistribution):
         return Categorical(name, given.choices)
     if not isinstance(given, (od.IntDistribution, od.FloatDistribution)):
-        raise ValueError(f"{name}: got {given!r}, accepted is an Optuna distribution")
+        raise ValueError(f"space: {name!r} is {given!r}, accepted is an Optuna distribution")
     if given.single():
         return Categorical(name, [given.low])
-    whole = isinstance(given, od.IntDistribution)
-    if given.step not in (None, 1) or (given.step and not whole):
+    if given.step not in (None, 1) or (given.step and isinstance(given, od.FloatDistribution)):
         raise ValueError(
             f"{name}: step={given.step}, accepted is a distribution without one; list the "
             f"values in a CategoricalDistribution instead"
         )
-    return (Int if whole else Float)(name, given.low, given.high, log=given.log)
+    if isinstance(given, od.IntDistribution):
+        return Int(name, given.low, given.high, log=given.log)
+    return Float(name, given.low, given.high, log=given.log)
 
 
 def from_scipy(name: str, given: Any) -> Hyperparameter:
     """Return the hyperparameter of a list or of a scipy distribution, or raise a ValueError."""
     kind = getattr(getattr(given, "dist", None), "name", None)
     if isinstance(given, (list, tuple, np.ndarray)):
-        return Categorical(name, list(given))
-    if kind in ("uniform", "loguniform", "reciprocal"):
-        return Float(name, *given.support(), log=kind != "uniform")
-    if kind == "randint":
-        return Int(name, *given.support())
+        return Categorical(name, list(given) if getattr(given, "ndim", 1) else [])
+    if kind in ("uniform", "loguniform", "reciprocal", "randint"):
+        try:
+            low, high = given.support()
+        except (TypeError, ValueError):  # made of what is no number
+            low = high = math.nan
+        return (
+            Int(name, low, high) if kind == "randint" else Float(name, low, high, kind != "uniform")
+        )
     raise ValueError(
         f"space: {name!r} is {given!r}, accepted is a list, or scipy's uniform, "
         "loguniform or randint; a SearchSpace can have conditions too"

@@ -57,7 +57,7 @@ def matern52(differences: np.ndarray, scales: np.ndarray) -> np.ndarray:
 
 
 def posterior(
-    K: np.ndarray, k: np.ndarray, y: np.ndarray, prior: float = 1.0
+    K: np.ndarray, k: np.ndarray, y: np.ndarray, prior: float | np.ndarray = 1.0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Condition a Gaussian process on observations (Rasmussen & Williams, 2006, algorithm 2.1).
 
@@ -171,7 +171,8 @@ class GaussianProcess:
             bounds=bounds,
             method="L-BFGS-B", options={"maxiter": 30},
         ).x  # fmt: skip
-        return cls(X, y, np.exp(theta[:d]), *np.exp(theta[d:]), categorical)
+        signal, noise = np.exp(theta[d:])
+        return cls(X, y, np.exp(theta[:d]), signal, noise, categorical)
 
     def predict(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Say what is believed of the function at some points.

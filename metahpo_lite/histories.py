@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from metahpo_lite.hyperparameters import Categorical, Float, Int, is_number
+from metahpo_lite.arguments import as_list, check_text
+from metahpo_lite.hyperparameters import Categorical, Float, Hyperparameter, Int, is_number
 from metahpo_lite.spaces import Config, SearchSpace
 
 LOG_FROM = 100  # a range above 0 whose ends are such a factor apart is held for one on a log scale
@@ -60,8 +61,8 @@ def of_optuna(studies: Any) -> tuple[list[History], SearchSpace]:
                     found[name].append((ours, study.study_name))
     histories = _named_once(histories)
     configs = [config for history in histories for config in history.configs]
-    names = {name for config in configs for name in config}  # others: in trials that failed alone
-    hyperparameters = [_joined(alike) for name, alike in found.items() if name in names]
+    used = {name for config in configs for name in config}  # others: in trials that failed alone
+    hyperparameters = [_joined(alike) for name, alike in found.items() if name in used]
     return histories, _with_conditions(hyperparameters, configs)
 
 
@@ -99,15 +100,23 @@ def of_cv_results(results: Any) -> tuple[list[History], SearchSpace]:
     return histories, _with_conditions([_guess(name, configs) for name in names], configs)
 
 
-def of_table(name: str, table: Any) -> History:
-    """Read one ``cv_results_``."""
+def of_table(name: str, table: Any, params: Any = None) -> History:
+    """Read one ``cv_results_``, or its scores for other `params`."""
     if not isinstance(table, Mapping) or not {"params", "mean_test_score"} <= set(table):
-        keys = sorted(table) if isinstance(table, Mapping) else type(table).__name__
+        keys = list(table) if isinstance(table, Mapping) else type(table).__name__
         raise ValueError(f"results: {name!r} is {keys}; accepted is the cv_results_ of a search "
                          "with one metric: it has params and mean_test_score")  # fmt: skip
-    scores = np.asarray(table["mean_test_score"], dtype=float)
-    ok = np.flatnonzero(np.isfinite(scores))
-    configs = [{n: _plain(name, i, n, v) for n, v in table["params"][i].items()} for i in ok]
+    params, scores = table["params"] if params is None else params, table["mean_test_score"]
+    params = as_list("results", params, f"a dict for each trial of {name!r}")
+    scores = as_list("results", scores, f"a score for each trial of {name!r}")
+    if len(params) != len(scores) or not all(isinstance(p, Mapping) for p in params):
+        raise ValueError(f"results: {name!r} has {len(params)} params and {len(scores)} scores, "
+                         "accepted are a dict and a number for each trial")  # fmt: skip
+    if bad := [score for score in scores if not is_number(score)]:
+        raise ValueError(f"results: {name!r} has the score {bad[0]!r}, accepted is a number")
+    scores = np.array(scores, dtype=float)
+    ok = np.flatnonzero(np.isfinite(scores)).tolist()
+    configs = [{n: _plain(name, i, n, v) for n, v in params[i].items()} for i in ok]
     return History(name, configs, scores[ok].tolist())
 
 
@@ -122,9 +131,9 @@ def of_search(search: Any, space: SearchSpace, name: str) -> History:
     if hasattr(search, "directions"):
         history = of_study(search)
     elif hasattr(search, "cv_results_"):
-        table = search.cv_results_
-        given = getattr(search, "configs_", table["params"])
-        history = of_table(name, {**table, "params": [_short(c, space) for c in given]})
+        history = of_table(name, search.cv_results_, getattr(search, "configs_", None))
+        short = [_short(config, space) for config in history.configs]
+        history = History(name, short, history.scores)
     else:
         raise TypeError(f"search: got a {type(search).__name__}, accepted is a fitted search with "
                         "cv_results_, or an Optuna study")  # fmt: skip
@@ -150,6 +159,8 @@ def _named_once(histories: Iterable[History]) -> list[History]:
                       stacklevel=4)  # fmt: skip
     histories = [h for h in histories if len(h.scores) > 1]
     names = [history.name for history in histories]
+    for name in names:
+        check_text("histories", name)
     if not names or len(set(names)) < len(names):
         raise ValueError(f"histories: got {names}, accepted are one or more, of different names, "
                          "each with two trials that have a score")  # fmt: skip
@@ -193,11 +204,11 @@ def _joined(found: Sequence[tuple[Categorical | Int | Float, str]]) -> Categoric
                 f"studies: {first.name!r} is {first} in {study!r}, but {other} in {where!r}; "
                 "accepted is the same kind and scale in all: make experience of each alone"
             )
-        if isinstance(first, Categorical):
+        if isinstance(first, Categorical) and isinstance(other, Categorical):
             first = Categorical(first.name, list(dict.fromkeys([*first.choices, *other.choices])))
-        else:
-            low, high = min(first.low, other.low), max(first.high, other.high)
-            first = type(first)(first.name, low, high, log=first.log)
+        elif not isinstance(first, Categorical) and not isinstance(other, Categorical):
+            ends: Any = min(first.low, other.low), max(first.high, other.high)
+            first = type(first)(first.name, ends[0], ends[1], log=first.log)
     return first
 
 
@@ -214,7 +225,9 @@ def _guess(name: str, configs: Sequence[Config]) -> Categorical | Int | Float:
 def _with_conditions(hyperparameters: Sequence, configs: Sequence[Config]) -> SearchSpace:
     """Find where each hyperparameter is active, by where the configurations have it."""
     active = {h.name: np.array([h.name in c for c in configs]) for h in hyperparameters}
-    parents, values, found = {}, {}, []
+    parents: dict[str, list] = {}
+    values: dict[str, np.ndarray] = {}
+    found: list[Hyperparameter] = []
     # parents first: they are there at least as often as their children
     for h in sorted(hyperparameters, key=lambda h: -active[h.name].sum()):
         when = condition(active[h.name], active, values, parents)

@@ -6,10 +6,10 @@ whole numbers and choices own an interval each.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from numbers import Real
 from typing import Any
 
@@ -166,7 +166,9 @@ class Categorical:
 
     def __post_init__(self):
         _check_name_and_when(self)
-        if isinstance(self.choices, str) or not len(self.choices):
+        # no set: its order is another one each time
+        listed = isinstance(self.choices, Sequence) or getattr(self.choices, "ndim", 0) == 1
+        if isinstance(self.choices, (str, bytes)) or not listed or not len(self.choices):
             raise ValueError(
                 f"{self.name}: choices={self.choices!r}, accepted is a list of one or more choices"
             )
@@ -176,10 +178,17 @@ class Categorical:
                 raise ValueError(
                     f"{self.name}: choices has {choice!r}, accepted are str, bool, int, float, None"
                 )
-        if len({_key(choice) for choice in choices}) < len(choices):
-            raise ValueError(f"{self.name}: choices={list(choices)!r} has a choice twice")
+        if len({key_of(choice) for choice in choices}) < len(choices):
+            raise ValueError(
+                f"{self.name}: choices={list(choices)!r} has a choice twice, "
+                "accepted are different ones"
+            )
         object.__setattr__(self, "choices", choices)
-        object.__setattr__(self, "_index", {_key(c): i for i, c in enumerate(choices)})
+
+    @cached_property
+    def _index(self) -> dict[Any, int]:
+        """The number of each choice."""
+        return {key_of(choice): i for i, choice in enumerate(self.choices)}
 
     @property
     def n_values(self) -> int:
@@ -189,7 +198,7 @@ class Categorical:
     def check(self, value: Any) -> Any:
         """Return the choice that equals `value`, or raise a ValueError."""
         try:
-            return self.choices[self._index[_key(_plain(value))]]
+            return self.choices[self._index[key_of(_plain(value))]]
         except (KeyError, TypeError):
             raise ValueError(
                 f"{self.name}: got {value!r}, accepted is one of {list(self.choices)!r}"
@@ -197,7 +206,7 @@ class Categorical:
 
     def encode(self, value: Any) -> float:
         """Map a choice to the middle of its interval."""
-        return (self._index[_key(_plain(value))] + 0.5) / len(self.choices)
+        return (self._index[key_of(_plain(value))] + 0.5) / len(self.choices)
 
     def decode(self, u: float) -> Any:
         """Map a number of [0, 1] to the choice that owns it."""
@@ -214,7 +223,7 @@ KINDS = {"float": Float, "int": Int, "categorical": Categorical}
 def is_active(h: Hyperparameter, config: Mapping[str, Any]) -> bool:
     """Tell whether all parents of `h` are in the configuration, with one of the values listed."""
     return not h.when or all(
-        parent in config and any(_key(config[parent]) == _key(v) for v in values)
+        parent in config and any(key_of(config[parent]) == key_of(v) for v in values)
         for parent, values in h.when.items()
     )
 
@@ -223,11 +232,13 @@ def levels_of(h: Hyperparameter, n: int) -> list:
     """Return `n` grid levels, each in the middle of its share of the unit interval."""
     if isinstance(h, Categorical):
         return list(h.choices[:n])
-    for shares in itertools.count(n):  # on a log scale, neighbouring levels may be one integer
+    shares = n
+    while True:  # on a log scale, neighbouring levels may be one integer
         values = [h.decode((i + 0.5) / shares) for i in range(shares)]
         values = list(dict.fromkeys(values))
         if isinstance(h, Float) or len(values) >= n:
             return values
+        shares += max(1, (n - len(values)) // 2)
 
 
 def _plain(value: Any) -> Any:
@@ -240,7 +251,7 @@ def is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
 
 
-def _key(value: Any) -> tuple:
+def key_of(value: Any) -> tuple:
     """Tell True from 1, which Python holds equal."""
     return isinstance(value, (bool, np.bool_)), value
 
@@ -254,7 +265,7 @@ def accepted(h: Hyperparameter) -> str:
 
 def _number(h: Float | Int, end: str) -> float:
     value = _plain(getattr(h, end))
-    if not is_number(value) or not math.isfinite(value):
+    if not is_number(value) or not abs(value) <= 1.7e308:  # infinite, NaN, or an endless integer
         raise ValueError(f"{h.name}: {end}={value!r}, accepted is a finite number")
     return value
 
@@ -286,3 +297,14 @@ def _check_name_and_when(h: Hyperparameter) -> None:
             )
         when[parent] = tuple(_plain(value) for value in values)
     object.__setattr__(h, "when", when)
+
+
+def printed(hyperparameters: Sequence[Hyperparameter]) -> str:
+    """Return one line a hyperparameter: its name, kind, values and condition."""
+    rows = []
+    for h in hyperparameters:
+        values = ", ".join(map(str, h.choices)) if isinstance(h, Categorical) else accepted(h)
+        when = " and ".join(f"{p} in {', '.join(map(str, v))}" for p, v in h.when.items())
+        rows.append((h.name, type(h).__name__.lower(), values, when and f"when {when}"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

@@ -43,7 +43,7 @@ class TaskInputs:
             SimpleImputer(strategy="constant", fill_value=0.5, add_indicator=marks),
             VarianceThreshold(),
         )
-        if self.used:
+        if table is not None and self.used:
             self.pipeline.fit(table[self.used].to_numpy(float))
 
     def __call__(self, meta_features: pd.Series | pd.DataFrame | None) -> np.ndarray:
@@ -121,7 +121,9 @@ def config_inputs(space: SearchSpace, points: np.ndarray) -> np.ndarray:
 
 def input_columns(space: SearchSpace, points: np.ndarray) -> dict[tuple[str, Any], np.ndarray]:
     """Return the same by name: a hyperparameter, and (choice,), "number" or "active"."""
-    columns, values, active = {}, {}, {}
+    columns: dict[tuple[str, Any], np.ndarray] = {}
+    values: dict[str, np.ndarray] = {}
+    active: dict[str, np.ndarray] = {}
     for h, u in zip(space, points.T, strict=True):
         active[h.name] = np.all([np.ones(len(u), dtype=bool)] + [
             active[parent] & np.isin(values[parent], [space[parent].encode(v) for v in some])

@@ -64,7 +64,8 @@ def joint_experience(experiences: Mapping[str, MetaDataset]) -> MetaDataset:
                 raise ValueError(f"{name}: task {task!r} has {column} {theirs[task]}, elsewhere "
                                  f"{ours[task]}; accepted is the same table")  # fmt: skip
     hyperparameters: list[Hyperparameter] = [Categorical(LEARNER, list(parts))]
-    configs, trials = [], []
+    configs: list[Config] = []
+    trials = []
     for name, part in parts.items():
         hyperparameters += [_renamed(h, name) for h in part.space]
         trials.append(part.trials.assign(config=part.trials["config"] + len(configs)))

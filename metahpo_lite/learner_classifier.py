@@ -114,9 +114,9 @@ def checked_table(estimator: BaseEstimator, X, *y, reset: bool = True):
     found = validate_data(
         estimator, table, *y, reset=reset, dtype=None, ensure_all_finite=False, accept_sparse=True
     )
-    table, *y = found if y else (found,)
+    table, *targets = found if y else (found,)
     table = X if frame else table
-    return (table, *y) if y else table
+    return (table, *targets) if y else table
 
 
 def as_learner(learner: Learner | str) -> Learner:
@@ -137,7 +137,7 @@ def estimator_parameters(
             )
         return dict
     learner = None if experience is None else LEARNERS.get(experience.name)
-    if learner is not None and learner.space == space:
+    if experience is not None and learner is not None and learner.space == space:
         return _model_parameters(estimator, learner, experience, X, y)
     known, full = sorted(estimator.get_params()), {}
     for name in space.names:

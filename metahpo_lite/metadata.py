@@ -16,16 +16,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from metahpo_lite.about import checked_about
 from metahpo_lite.additions import with_search
-from metahpo_lite.arguments import whole_number
+from metahpo_lite.arguments import as_list, as_path, whole_number
 from metahpo_lite.experience_files import folder_of, read_experience, write_experience
 from metahpo_lite.histories import of_cv_results, of_optuna
 from metahpo_lite.parts import best_configs, check_known, of_choices, of_configs, of_tasks
 from metahpo_lite.regret import regrets_of
 from metahpo_lite.replay import ReplayTask
 from metahpo_lite.spaces import Config, SearchSpace
-from metahpo_lite.storage import config_key
 from metahpo_lite.trials import (
+    checked_configs,
     checked_meta_features,
     checked_tasks,
     checked_trials,
@@ -57,7 +58,7 @@ class MetaDataset:
 
     Raises
     ------
-    KeyError, ValueError
+    KeyError, TypeError, ValueError
         If the parts do not fit together; the message names the column and the row.
     """
 
@@ -69,13 +70,13 @@ class MetaDataset:
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
-        configs = tuple(self.space.check(config) for config in self.configs)
-        if not configs or len({config_key(c) for c in configs}) < len(configs):
-            raise ValueError("configs: none, or one occurs twice; accepted are different ones")
+        configs = checked_configs(self.space, self.configs)
         tasks = checked_tasks(self.tasks, "tasks")
         trials = checked_trials(self.trials, len(configs), tasks.index, "trials")
         described = checked_meta_features(self.meta_features, tasks.index, "meta_features")
+        about = checked_about(self.about)
         vars(self).update(configs=configs, tasks=tasks, trials=trials, meta_features=described)
+        vars(self).update(about=about)
 
     def __getstate__(self) -> dict[str, Any]:
         # without what is computed when asked for: to use experience does not change it
@@ -165,7 +166,7 @@ class MetaDataset:
 
     def without(self, family: str | Sequence[str]) -> MetaDataset:
         """Return the experience without a family, or several: as if it had never been seen."""
-        families = [family] if isinstance(family, str) else list(family)
+        families = [family] if isinstance(family, str) else as_list("family", family, "a list")
         check_known("family", families, self.families.unique())
         left = self.tasks.index[~self.families.isin(families)]
         if left.empty:
@@ -239,7 +240,7 @@ class MetaDataset:
         FileExistsError
             If something is there already.
         """
-        return write_experience(self, Path(folder))
+        return write_experience(self, as_path("folder", folder))
 
     @classmethod
     def from_trials(

@@ -62,7 +62,8 @@ def mean_of_neighbours(
     best = experience.points[experience.regrets.to_numpy().argmin(axis=1)]
     near = KNeighborsRegressor(n_neighbors=k, metric=metric).fit(points, best)
     with threadpool_limits(1):  # of one row, threads cost more than they save
-        return experience.space.decode(near.predict(new))[0]
+        configs, _ = experience.space.snap(near.predict(new))
+    return configs[0]
 
 
 def first_weights(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -149,15 +150,16 @@ class PerformancePredictor:
 
         if self.model == "network":
             loss = listwise_loss if self.loss == "listwise" else squared_loss
-            self.models_ = Ensemble.fit(tasks, configs, targets, left_out, loss, rng, start=start)
-            unseen = self.models_.predict(tasks, configs).swapaxes(0, 1)[left_out.T]
+            models: Any = Ensemble.fit(tasks, configs, targets, left_out, loss, rng, start=start)
+            unseen = models.predict(tasks, configs).swapaxes(0, 1)[left_out.T]
         else:
-            self.models_, unseen = [], np.empty_like(targets)
+            models, unseen = [], np.empty_like(targets)
             for out in left_out:
                 trees = HistGradientBoostingRegressor(random_state=self.seed, early_stopping=False)
                 trees.fit(beside(tasks[~out], configs), targets[~out].ravel())
-                self.models_.append(trees)
+                models.append(trees)
                 unseen[out] = trees.predict(beside(tasks[out], configs)).reshape(out.sum(), -1)
+        self.models_ = models
         self._learn_trust(unseen, ranks, rng)
         return self
 

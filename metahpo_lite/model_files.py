@@ -18,6 +18,11 @@ TRUSTED = [  # what a file may hold beside arrays and scikit-learn's estimators;
     "metahpo_lite.model_based.TaskInputs",
     "metahpo_lite.networks.Ensemble",
     "numpy.dtype",
+    # parts of scikit-learn's trees; which of them skops trusts by itself depends on its version
+    "sklearn._loss.link.IdentityLink",
+    "sklearn._loss.link.Interval",
+    "sklearn._loss.loss.HalfSquaredError",
+    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",
 ]
@@ -84,6 +89,7 @@ def load_model(path: str | os.PathLike) -> ConfigPredictor | PerformancePredicto
         found = skops.io.loads(content, trusted=TRUSTED)
         state = dict(found["state"])
         spaces = {name: SearchSpace.from_json(text) for name, text in state.pop("spaces")}
+        predictor: PerformancePredictor | ConfigPredictor
         if found["kind"] == "PerformancePredictor":
             predictor, (state["space_"],) = PerformancePredictor(), spaces.values()
         else:

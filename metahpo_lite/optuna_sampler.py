@@ -75,6 +75,7 @@ class MetaSampler(BaseSampler):
         self.rng, self.others = np.random.default_rng(seed), TPESampler(seed=seed)
         self.distributions = self.experience.space.to_optuna()
         self.study_name: str | None = None
+        self.learned: set[int] = set()  # numbers of trials
         self.told: set[str | None] = set()  # of what the user was warned
         self.lock = threading.Lock()
 
@@ -190,8 +191,10 @@ class MetaSampler(BaseSampler):
         try:
             config = searcher.suggest()
         except StopIteration:  # all were tried: begin again, as Optuna's samplers do
-            config = self.pool[self.rng.integers(len(self.pool))] if self.pool else None
-            config = config or self.experience.space.sample(self.rng)
+            if self.pool:
+                config = self.pool[int(self.rng.integers(len(self.pool)))]
+            else:
+                config = self.experience.space.sample(self.rng)
         study._storage.set_trial_system_attr(trial._trial_id, PROPOSED, config)
         trial.system_attrs[PROPOSED] = config
         return config

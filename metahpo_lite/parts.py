@@ -8,16 +8,18 @@ from typing import Any
 
 import pandas as pd
 
+from metahpo_lite.arguments import as_list, whole_number
 from metahpo_lite.datasets import did_you_mean
 from metahpo_lite.hyperparameters import Categorical, Hyperparameter
 from metahpo_lite.spaces import SearchSpace
+from metahpo_lite.storage import config_key
 
 
 def check_known(kind: str, given: Sequence[str], known: Sequence[str]) -> None:
     """Raise a KeyError about the first name that is not known."""
     for name in given:
-        if name not in known:
-            hint = did_you_mean(name, known)
+        if not isinstance(name, str) or name not in known:
+            hint = did_you_mean(str(name), known)
             raise KeyError(f"{kind}: {name!r} is not in this experience{hint}; accepted is "
                            f"one of {len(known)}")  # fmt: skip
 
@@ -38,7 +40,7 @@ def best_configs(experience: Any, n: int) -> pd.DataFrame:
 
 def of_tasks(experience: Any, tasks: Sequence[str]) -> dict[str, Any]:
     """Return what changes in a `MetaDataset` on fewer tasks; see its `subset`."""
-    tasks = [tasks] if isinstance(tasks, str) else list(tasks)
+    tasks = [tasks] if isinstance(tasks, str) else as_list("tasks", tasks, "a list of tasks")
     check_known("task", tasks, experience.tasks.index)
     if len(set(tasks)) < len(tasks) or not tasks:
         raise ValueError("tasks: none, or one twice; accepted are different tasks")
@@ -52,10 +54,8 @@ def of_tasks(experience: Any, tasks: Sequence[str]) -> dict[str, Any]:
 
 def of_configs(experience: Any, numbers: Sequence[int]) -> dict[str, Any]:
     """Return what changes in a `MetaDataset` of fewer configurations; see its `with_configs`."""
-    numbers = list(numbers)
-    if not set(numbers) <= set(range(len(experience.configs))):
-        raise ValueError(f"numbers: got {numbers}, accepted are some of 0 to "
-                         f"{len(experience.configs) - 1}")  # fmt: skip
+    last = len(experience.configs) - 1
+    numbers = [whole_number("numbers", i, 0, last) for i in as_list("numbers", numbers, "a list")]
     place = {number: i for i, number in enumerate(numbers)}
     trials = experience.trials[experience.trials["config"].isin(numbers)]
     return {
@@ -67,17 +67,24 @@ def of_configs(experience: Any, numbers: Sequence[int]) -> dict[str, Any]:
 def of_choices(experience: Any, name: str, choices: Sequence) -> dict[str, Any]:
     """Return what changes in a `MetaDataset` with fewer choices; see its `with_choices`."""
     h = experience.space[name]
-    if not isinstance(h, Categorical) or not choices or not set(choices) <= set(h.choices):
-        raise ValueError(f"choices: got {list(choices)} of {name!r}, accepted are some of "
+    choices = as_list("choices", choices, "a list of choices")
+    if not isinstance(h, Categorical) or not choices:
+        raise ValueError(f"choices: got {choices} of {name!r}, accepted are some of "
                          f"{list(getattr(h, 'choices', []))}")  # fmt: skip
+    kept = {config_key({name: h.check(choice)}) for choice in choices}  # True is not 1
+
+    def stays(value, h=h):
+        return config_key({name: h.check(value)}) in kept
+
     configs = enumerate(experience.configs)
-    left = [i for i, config in configs if config.get(name, choices[0]) in choices]
+    left = [i for i, config in configs if name not in config or stays(config[name])]
     if not left:
-        raise ValueError(f"choices: no configuration has {name!r} in {list(choices)}")
+        raise ValueError(f"choices: no configuration has {name!r} in {choices}, accepted are "
+                         "choices that some have")  # fmt: skip
     space: dict[str, Hyperparameter] = {}
     for h in experience.space:
-        when = {p: [v for v in some if p != name or v in choices] for p, some in h.when.items()}
+        when = {p: [v for v in some if p != name or stays(v)] for p, some in h.when.items()}
         if all(some and p in space for p, some in when.items()):
-            new = {"choices": list(choices)} if h.name == name else {}
+            new = {"choices": choices} if h.name == name else {}
             space[h.name] = replace(h, when=when, **new)
     return {**of_configs(experience, left), "space": SearchSpace(list(space.values()))}

@@ -107,7 +107,8 @@ def plot_landscapes(
     for ax, (table, z) in zip(np.atleast_1d(axes), scores.items(), strict=True):
         image = ax.pcolormesh(_edges(x), _edges(y), z)
         row, column = np.unravel_index(np.nanargmax(z), z.shape)
-        ax.plot(x[column], y[row], "*", markersize=14, color="white", markeredgecolor="black")
+        best = x[int(column)], y[int(row)]
+        ax.plot(*best, "*", markersize=14, color="white", markeredgecolor="black")
         ax.set(xscale="log", yscale="log", title=table, xlabel=xlabel)
         ax.minorticks_off()
         bar = figure.colorbar(image, ax=ax)
@@ -314,8 +315,8 @@ def plot_trends(
         All panels share their axes, and have one legend.
     """
     if isinstance(table, Mapping):
-        rows = [(*place, *found) for place, found in table.items()]
-        table = pd.DataFrame(rows, columns=["panel", "line", "x", "middle", "low", "high"])
+        flat = [(*place, *found) for place, found in table.items()]
+        table = pd.DataFrame(flat, columns=["panel", "line", "x", "middle", "low", "high"])
     panels = table.groupby("panel", sort=False)
     if table["x"].isna().all():
         rows = {
@@ -329,7 +330,7 @@ def plot_trends(
             ax.axhline(reference, color="grey", linestyle=":")
         lines = list(lines.groupby("line", sort=False))
         for i, (line, points) in enumerate(lines):
-            plain = {"color": f"C{i}", "linestyle": ("-", "--", "-.", ":")[i % 4],
+            plain: dict[str, Any] = {"color": f"C{i}", "linestyle": ("-", "--", "-.", ":")[i % 4],
                      "marker": "osv^dP"[i % 6]}  # fmt: skip
             # beside each other, so that bars do not cover each other
             places = np.arange(len(points)) + 0.08 * (i - (len(lines) - 1) / 2)

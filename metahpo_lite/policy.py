@@ -189,7 +189,8 @@ def practise(
     gradients : numpy.ndarray of shape (n_trials, 6)
         Of the logarithm of each choice's probability, by the weights.
     """
-    tried, gradients = [], []
+    tried: list[int] = []
+    gradients = []
     for t in range(n_trials):
         state = belief.state(tried, -regrets[tried], trials_left(t, n_trials))
         seen = state.features()
@@ -261,9 +262,10 @@ def train_policy(
     beliefs = {family: Belief(experience.without(family)) for family in families.unique()}
     regrets = experience.regrets.to_numpy()
     policy = Policy(np.zeros(len(FEATURES)))
-    mean, square, curve = 0.0, 0.0, []
+    mean = square = np.zeros(len(FEATURES))
+    curve = []
     for update in range(1, n_updates + 1):
-        gradient, total = 0.0, 0.0
+        gradient, total = np.zeros(len(FEATURES)), 0.0
         tasks = rng.choice(len(regrets), min(TASKS, len(regrets)), replace=False)
         for task in tasks:
             belief = beliefs[families.iloc[task]]

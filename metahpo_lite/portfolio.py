@@ -48,7 +48,8 @@ def greedy_portfolio(
             f"weights: got {weights}, accepted is a number for each of the {len(regrets)} tasks, "
             "0 or more, not all 0"
         )
-    chosen, best = [], np.full(len(regrets), 2.0)  # worse than the worst
+    chosen: list[int] = []
+    best = np.full(len(regrets), 2.0)  # worse than the worst
     for _ in range(min(whole_number("n", n), regrets.shape[1])):
         mean = expected_regrets(weights, regrets, best)
         mean[chosen] = np.inf  # each once

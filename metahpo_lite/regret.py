@@ -238,7 +238,7 @@ def expected_incumbent(scores: np.ndarray) -> np.ndarray:
     return ranked @ np.where(t - 1 <= n - i, chances, 0.0)
 
 
-def _log_choose(n: np.ndarray, k: np.ndarray) -> np.ndarray:
+def _log_choose(n: int | np.ndarray, k: np.ndarray) -> np.ndarray:
     """Logarithm of the number of ways to choose k of n; of no meaning where k > n."""
     return gammaln(n + 1) - gammaln(k + 1) - gammaln(np.maximum(n - k, 0) + 1)
 

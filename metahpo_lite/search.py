@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -167,11 +167,12 @@ def run(searcher: Searcher, task: Any, n_trials: int, progress: bool = False) ->
         If `n_trials` is below one.
     """
     rows, incumbent = [], math.nan  # no comparison with NaN holds, so any score replaces it
-    trials = range(1, whole_number("n_trials", n_trials) + 1)
+    trials: Iterable[int] = range(1, whole_number("n_trials", n_trials) + 1)
+    bar = None
     if progress:
         from tqdm.auto import tqdm
 
-        trials = tqdm(trials, unit="trial")
+        trials = bar = tqdm(trials, unit="trial")
     for _ in trials:
         try:
             config = searcher.suggest()
@@ -192,8 +193,8 @@ def run(searcher: Searcher, task: Any, n_trials: int, progress: bool = False) ->
             score, message = math.nan, f"the score is {score}"
         rows.append((dict(config), score, seconds, status, message, incumbent))
         searcher.update(config, score)
-        if progress:
-            trials.set_postfix(incumbent=f"{incumbent:.4g}")
+        if bar is not None:
+            bar.set_postfix(incumbent=f"{incumbent:.4g}")
     columns = ["config", "score", "seconds", "status", "message", "incumbent"]
     index = pd.RangeIndex(1, len(rows) + 1, name="trial")
     types = {"score": float, "seconds": float, "status": str, "message": str, "incumbent": float}

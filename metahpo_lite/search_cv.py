@@ -42,7 +42,7 @@ from metahpo_lite.learner_classifier import (
 from metahpo_lite.learners import LEARNERS, Learner
 from metahpo_lite.metadata import MetaDataset, as_experience
 from metahpo_lite.metafeatures import meta_features
-from metahpo_lite.search import suggest_batch
+from metahpo_lite.search import Searcher, suggest_batch
 from metahpo_lite.spaces import SearchSpace
 from metahpo_lite.tasks import METRICS
 from metahpo_lite.warmstart import WarmStart
@@ -224,12 +224,12 @@ class MetaSearchCV(BaseSearchCV):
             X, y = checked_table(clone(run.estimator), X, y)
         run._prepare(X, y, params.get("groups"), rng, bar=self.verbose > 0)
         for name in ("best_estimator_", "refit_time_"):  # of a search before this one
-            vars(self).pop(name, None)
-            vars(run).pop(name, None)
+            self.__dict__.pop(name, None)
+            run.__dict__.pop(name, None)
         try:
             super(MetaSearchCV, run).fit(X, y, **params)
         except BaseException:
-            if np.isfinite(run._trials.scores).any():  # what was found outlives what ends the search
+            if np.isfinite(run._trials.scores).any():  # what was found is kept
                 run._set_best()
                 run._finish()
                 self._take(run)
@@ -240,15 +240,16 @@ class MetaSearchCV(BaseSearchCV):
 
     def _take(self, run: MetaSearchCV) -> None:
         """Take over what a copy of this search has found."""
-        vars(self).update({n: v for n, v in vars(run).items() if n[0] != "_" and n[-1] == "_"})
+        self.__dict__.update({n: v for n, v in vars(run).items() if n[0] != "_" and n[-1] == "_"})
 
     def _set_best(self) -> None:
-        """Set what scikit-learn sets at the end, but for the best estimator, which is not fitted."""
-        vars(self).pop("best_estimator_", None)
+        """Set what scikit-learn sets at the end, but for the best estimator: it is not fitted."""
+        self.__dict__.pop("best_estimator_", None)
         results = self.cv_results_ = self._trials.results
         # by its score: a callable `refit` may be what went wrong
         best = self.best_index_ = int(results["rank_test_score"].argmin())
-        self.best_params_, self.best_score_ = results["params"][best], results["mean_test_score"][best]
+        self.best_params_ = results["params"][best]
+        self.best_score_ = results["mean_test_score"][best]
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "best_estimator_" if self.refit else "cv_results_")
@@ -258,7 +259,7 @@ class MetaSearchCV(BaseSearchCV):
         self.experience_, self.space_ = _what_is_known(self)
         self.meta_features_, self.trust_ = None, 0.0
         if self.experience_ is None:
-            searcher = BayesianSearch(self.space_, rng)
+            searcher: Searcher = BayesianSearch(self.space_, rng)
         else:
             if self.experience_.about.get("metric") in METRICS:
                 _check_classes(y)
@@ -297,7 +298,7 @@ class MetaSearchCV(BaseSearchCV):
                 raise
             warnings.warn(f"interrupted: {len(trials.configs)} of {self.n_trials} trials are kept",
                           stacklevel=2)  # fmt: skip
-        if len(trials.failed) == len(trials.scores):
+        if trials.error is not None and len(trials.failed) == len(trials.scores):
             raise trials.error
 
     def _finish(self) -> None:
@@ -353,12 +354,12 @@ def _what_is_known(search: MetaSearchCV) -> tuple[MetaDataset | None, SearchSpac
     learner = None
     if isinstance(search.estimator, LearnerClassifier):
         learner = as_learner(search.estimator.learner)
-    shipped = learner is not None and LEARNERS.get(learner.name) == learner
+    shipped = learner if learner is not None and LEARNERS.get(learner.name) == learner else None
     experience = None
     if given is not None and given is not False:
         experience = as_experience(given)
-    elif given is None and shipped and space in (None, learner.space):
-        experience = _shipped(learner.name)
+    elif given is None and shipped is not None and space in (None, shipped.space):
+        experience = _shipped(shipped.name)
     elif given is None:
         warnings.warn(
             "experience: got None, and none is shipped for this estimator and space: this is "
@@ -366,11 +367,13 @@ def _what_is_known(search: MetaSearchCV) -> tuple[MetaDataset | None, SearchSpac
             "MetaDataset.from_cv_results([...]); or False, which says that it is meant",
             stacklevel=4,
         )
-    if space is None and experience is None and learner is None:
-        raise ValueError("space: got None, accepted is a SearchSpace, or a dict of lists and "
-                         "scipy distributions; or give experience, which has a space")  # fmt: skip
     if space is None:
-        space = learner.space if experience is None else experience.space
+        known = learner if experience is None else experience
+        if known is None:
+            raise ValueError("space: got None, accepted is a SearchSpace, or a dict of lists and "
+                             "scipy distributions; or give experience, which has a "
+                             "space")  # fmt: skip
+        space = known.space
     if experience is not None and space != experience.space:
         raise ValueError(f"experience: it is of another space, {experience.space.names}; accepted "
                          f"is one of the space searched, {space.names} with the same bounds and "

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, overload
 
 import numpy as np
 from scipy.stats import qmc
 
-from metahpo_lite.arguments import whole_number
+from metahpo_lite.arguments import as_floats, as_list, check_rng, whole_number
 from metahpo_lite.formats import from_optuna, from_row, from_scipy, suggested, to_optuna, to_row
 from metahpo_lite.grids import finest_grid
 from metahpo_lite.hyperparameters import (
@@ -26,9 +27,11 @@ from metahpo_lite.hyperparameters import (
     Int,
     accepted,
     is_active,
+    printed,
 )
 
 Config = dict[str, Any]
+_MOST = 10**6  # configurations at once: more than memory and patience hold
 _INACTIVE = 0.5  # where inactive hyperparameters sit: equal for all, so they add no distance
 
 
@@ -67,10 +70,11 @@ class SearchSpace:
     {'C': 1.0, 'kernel': 'linear'}
     """
 
-    hyperparameters: tuple[Hyperparameter, ...]
+    hyperparameters: Sequence[Hyperparameter]
 
     def __post_init__(self):
-        object.__setattr__(self, "hyperparameters", tuple(self.hyperparameters))
+        given = as_list("hyperparameters", self.hyperparameters, "a list of them")
+        object.__setattr__(self, "hyperparameters", tuple(given))
         if not self.hyperparameters:
             raise ValueError("hyperparameters: got none, accepted are one or more")
         earlier: dict[str, Hyperparameter] = {}
@@ -80,7 +84,10 @@ class SearchSpace:
                     f"hyperparameters: got {h!r}, accepted are Float, Int and Categorical"
                 )
             if h.name in earlier:
-                raise ValueError(f"hyperparameters: the name {h.name!r} occurs twice")
+                raise ValueError(
+                    f"hyperparameters: the name {h.name!r} occurs twice; accepted "
+                    "are different names"
+                )
             for parent, values in h.when.items():
                 if not isinstance(earlier.get(parent), (Int, Categorical)):
                     able = [n for n, p in earlier.items() if not isinstance(p, Float)]
@@ -91,7 +98,10 @@ class SearchSpace:
                 for value in values:
                     earlier[parent].check(value)
             earlier[h.name] = h
-        object.__setattr__(self, "_by_name", earlier)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Hyperparameter]:
+        return {h.name: h for h in self.hyperparameters}
 
     @property
     def names(self) -> list[str]:
@@ -110,21 +120,12 @@ class SearchSpace:
         return iter(self.hyperparameters)
 
     def __getitem__(self, name: str) -> Hyperparameter:
-        if name not in self._by_name:
+        if not isinstance(name, Hashable) or name not in self._by_name:
             raise KeyError(f"name: got {name!r}, accepted is one of {self.names}")
         return self._by_name[name]
 
     def __str__(self) -> str:
-        rows = []
-        for h in self:
-            values = ", ".join(map(str, h.choices)) if isinstance(h, Categorical) else accepted(h)
-            when = " and ".join(f"{p} in {', '.join(map(str, v))}" for p, v in h.when.items())
-            rows.append((h.name, type(h).__name__.lower(), values, when and f"when {when}"))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join(
-            "  ".join(map(str.ljust, row, widths)).rstrip()  # one line a hyperparameter
-            for row in rows
-        )
+        return printed(self.hyperparameters)
 
     # ------------------------------------------------------------------ configurations
 
@@ -146,7 +147,7 @@ class SearchSpace:
         for h in self.hyperparameters:
             if is_active(h, checked):
                 if h.name not in config:
-                    raise KeyError(f"config: {h.name!r} is missing, {accepted(h)}")
+                    raise KeyError(f"config: {h.name!r} is missing, accepted is {accepted(h)}")
                 checked[h.name] = h.check(config[h.name])
             elif h.name in config:
                 raise ValueError(
@@ -160,12 +161,18 @@ class SearchSpace:
 
         For configurations from tools that know no conditions and give every hyperparameter.
         """
+        if not isinstance(config, Mapping):
+            return self.check(config)  # which says what is accepted
         kept = dict(config)
         for h in self.hyperparameters:
             if h.when and not is_active(h, kept):
                 kept.pop(h.name, None)
         return self.check(kept)
 
+    @overload
+    def sample(self, rng: np.random.Generator) -> Config: ...
+    @overload
+    def sample(self, rng: np.random.Generator, n: int) -> list[Config]: ...
     def sample(self, rng: np.random.Generator, n: int | None = None) -> Config | list[Config]:
         """Draw a configuration uniformly from the unit cube, or a list of `n` of them.
 
@@ -176,9 +183,11 @@ class SearchSpace:
         n : int, optional
             How many; one (a dict, not a list) if not given.
         """
+        check_rng(rng)
         if n is None:
             return self._decode(rng.random(len(self)).tolist())
-        return [self._decode(u) for u in rng.random((whole_number("n", n), len(self))).tolist()]
+        n = whole_number("n", n, 1, _MOST)
+        return [self._decode(u) for u in rng.random((n, len(self))).tolist()]
 
     def sobol(self, n: int, rng: np.random.Generator) -> list[Config]:
         """Draw `n` configurations that fill the cube more evenly than chance (Sobol, 1967).
@@ -186,8 +195,10 @@ class SearchSpace:
         The points are scrambled (Owen, 1998) by `rng`. Conditions and few choices may make two
         configurations equal.
         """
+        check_rng(rng)
+        n = whole_number("n", n, 1, _MOST)
         sampler = qmc.Sobol(len(self), scramble=True, rng=rng)
-        points = sampler.random_base2(math.ceil(math.log2(whole_number("n", n))))[:n]
+        points = sampler.random_base2(math.ceil(math.log2(n)))[:n]
         return [self._decode(u) for u in points.tolist()]
 
     def grid(self, budget: int) -> list[Config]:
@@ -201,9 +212,9 @@ class SearchSpace:
         Raises
         ------
         ValueError
-            If the budget is below one.
+            If the budget is below one, or above 10,000.
         """
-        return finest_grid(self.hyperparameters, whole_number("budget", budget))
+        return finest_grid(self.hyperparameters, whole_number("budget", budget, 1, _MOST // 100))
 
     # ------------------------------------------------------------------ the unit cube
 
@@ -223,11 +234,12 @@ class SearchSpace:
         KeyError, ValueError
             As `check`.
         """
-        one = isinstance(configs, Mapping)
-        points = self._encode([self.check(config) for config in ([configs] if one else configs)])
-        return points[0] if one else points
+        if isinstance(configs, Mapping):
+            return self._encode([self.check(configs)])[0]
+        given = as_list("configs", configs, "a dict, or a list of them")
+        return self._encode([self.check(config) for config in given])
 
-    def _encode(self, checked: list[Config]) -> np.ndarray:
+    def _encode(self, checked: Sequence[Config]) -> np.ndarray:
         rows = [[h.encode(c[h.name]) if h.name in c else _INACTIVE for h in self] for c in checked]
         return np.array(rows, dtype=float).reshape(len(checked), len(self))
 
@@ -247,16 +259,20 @@ class SearchSpace:
         ValueError
             If the shape is another, or a coordinate is NaN or outside [0, 1].
         """
-        points = np.asarray(points, dtype=float)
+        points = self._checked_points(points)
+        if points.ndim == 1:
+            return self._decode(points.tolist())
+        return [self._decode(u) for u in points.tolist()]
+
+    def _checked_points(self, points: np.ndarray) -> np.ndarray:
+        points = as_floats("points", points)
         if points.ndim not in (1, 2) or points.shape[-1] != len(self):
             raise ValueError(
                 f"points: got shape {points.shape}, accepted is ({len(self)},) or (n, {len(self)})"
             )
         if not ((points >= 0) & (points <= 1)).all():  # False for NaN too
             raise ValueError("points: a coordinate is NaN or outside [0, 1], the accepted range")
-        if points.ndim == 1:
-            return self._decode(points.tolist())
-        return [self._decode(u) for u in points.tolist()]
+        return points
 
     def snap(self, points: np.ndarray) -> tuple[list[Config], np.ndarray]:
         """Move points to where the configurations that they stand for are encoded.
@@ -280,7 +296,8 @@ class SearchSpace:
         ValueError
             As `decode`.
         """
-        configs = self.decode(np.atleast_2d(points))
+        points = self._checked_points(np.atleast_2d(as_floats("points", points)))
+        configs = [self._decode(u) for u in points.tolist()]
         return configs, self._encode(configs)
 
     def _decode(self, point: list[float]) -> Config:
@@ -334,6 +351,8 @@ class SearchSpace:
         -------
         dict
         """
+        if not hasattr(trial, "suggest_float"):
+            raise TypeError(f"trial: got {trial!r}, accepted is a trial of Optuna")
         config: Config = {}
         for h in self:
             if is_active(h, config):
@@ -351,6 +370,9 @@ class SearchSpace:
         ValueError
             If a distribution has a step, which a space does not know.
         """
+        if not isinstance(distributions, Mapping):
+            raise ValueError(f"distributions: got {distributions!r}, accepted is a dict of Optuna "
+                             "distributions")  # fmt: skip
         return cls([from_optuna(name, given) for name, given in distributions.items()])
 
     @classmethod

@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import ArrayLike
 
+from metahpo_lite.about import checked_about
 from metahpo_lite.hyperparameters import Categorical, Float
 from metahpo_lite.spaces import Config, SearchSpace
 
@@ -47,6 +50,8 @@ TASKS = pa.schema(
 
 LOG = "collect.log"  # in the folder while a collection is under way
 
+MAX_CELLS = 10**8  # of a table: a file of some kilobytes may unpack to any number
+
 # ---- files
 
 
@@ -68,7 +73,8 @@ def write_files(contents: Mapping[Path, str | bytes | pa.Table]) -> None:
         try:
             with open(parts[path], "wb") as file:
                 if isinstance(content, pa.Table):
-                    pq.write_table(content, file, compression="zstd")
+                    # else who reads it would not notice another number
+                    pq.write_table(content, file, compression="zstd", write_page_checksum=True)
                 else:
                     file.write(content.encode() if isinstance(content, str) else content)
                 file.flush()
@@ -89,25 +95,40 @@ def unwritable(path: str | os.PathLike, error: OSError) -> OSError:
                                 "what was there before is kept")  # fmt: skip
 
 
-def read_file(path: Path) -> pa.Table | str:
+def read_file(path: Path) -> Any:
     """Read a Parquet file, or another one as text.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If it is not there, or is no Parquet file, or no text.
+        If it is not there, or is no Parquet file, or no text; or a Parquet file has a column
+        twice, or claims to be huge.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; accepted is a folder of an experience, with "
-                                "space.json, configs, scores and tasks.parquet")  # fmt: skip
+    if not os.path.isfile(path):  # a pipe would make us wait
+        raise FileNotFoundError(f"folder: {path} is missing; accepted is a folder of an "
+                                "experience, with space.json, configs, scores and "
+                                "tasks.parquet")  # fmt: skip
     try:
         if path.suffix != ".parquet":
             return path.read_text(encoding="utf-8")
         content = pa.BufferReader(path.read_bytes())
-        return pq.ParquetFile(content).read(use_threads=False)  # small: threads cost more
+        file = pq.ParquetFile(content, page_checksum_verification=True)
+        rows, columns = file.metadata.num_rows, file.metadata.num_columns
+        if rows * columns <= MAX_CELLS:
+            table = file.read(use_threads=False)  # small: threads cost more
+            table.validate(full=True)
+            names = table.column_names
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         kind = "a Parquet file" if path.suffix == ".parquet" else "text"
-        raise ValueError(f"{path}: truncated, or not {kind}: {error}") from None
+        raise ValueError(f"{path}: truncated, or not {kind}: {error}; accepted is a whole "
+                         "file") from None  # fmt: skip
+    if rows * columns > MAX_CELLS:
+        raise ValueError(f"{path}: {rows} rows of {columns} columns, accepted are {MAX_CELLS} "
+                         "cells")  # fmt: skip
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{path}: column {twice!r} occurs twice, accepted is once")
+    return table
 
 
 def as_schema(table: pa.Table, schema: pa.Schema, where: Path | str) -> pa.Table:
@@ -124,9 +145,14 @@ def as_schema(table: pa.Table, schema: pa.Schema, where: Path | str) -> pa.Table
                              f"{field.type}")  # fmt: skip
         if pa.types.is_floating(kind) and pa.types.is_integer(field.type):
             values = column.to_numpy()  # pandas makes floats of integers with a missing value
-            refuse(where, field.name, ~(np.isnan(values) | (values % 1 == 0)), values, "whole")
+            whole = np.isnan(values) | (np.floor(values) == values) & (np.abs(values) < 2**63)
+            refuse(where, field.name, ~whole, values, "whole")
             column = pa.chunked_array([pa.array(values, from_pandas=True)])
-        columns.append(column.cast(field.type))
+        try:
+            columns.append(column.cast(field.type))
+        except pa.ArrowException as error:
+            raise ValueError(f"{where}: column {field.name!r}: {error}; accepted is "
+                             f"{field.type}") from None  # fmt: skip
     return pa.table(columns, schema=schema)
 
 
@@ -136,7 +162,7 @@ def _same_kind(kind: pa.DataType, accepted: pa.DataType) -> bool:
     return pa.types.is_floating(kind) or pa.types.is_integer(kind)
 
 
-def refuse(where: Path | str, column: str, bad: np.ndarray, values: Sequence, accepted: str):
+def refuse(where: Path | str, column: str, bad: ArrayLike, values: Iterable, accepted: str):
     """Raise a ValueError about the first row that is bad, if there is one."""
     bad = np.asarray(bad, dtype=bool)
     if bad.any():
@@ -168,11 +194,8 @@ def space_of(path: Path) -> tuple[SearchSpace, dict]:
     """Read ``space.json``."""
     text = read_file(path)
     try:
-        about = json.loads(text).get("collection", {})
-        if not isinstance(about, dict):
-            raise ValueError(f"collection is {about!r}, accepted is an object")
-        return SearchSpace.from_json(text), about
-    except (ValueError, AttributeError, RecursionError) as error:
+        return SearchSpace.from_json(text), checked_about(json.loads(text).get("collection", {}))
+    except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
@@ -196,8 +219,10 @@ def configs_table(space: SearchSpace, configs: Sequence[Mapping[str, Any]]) -> p
 
 def configs_of(space: SearchSpace, table: pa.Table, where: Path | str) -> list[Config]:
     """Read the configurations back from the table of ``configs.parquet``, and check each."""
+    check_names(space)
     if unknown := [n for n in table.column_names if n != "config" and n not in space.names]:
-        raise ValueError(f"{where}: column {unknown[0]!r} is not in the space: {space.names}")
+        raise ValueError(f"{where}: column {unknown[0]!r} is not in the space; accepted are "
+                         f"{space.names}")  # fmt: skip
     schema = pa.schema({"config": pa.int64(), **{h.name: _stored_as(h) for h in space}})
     table = as_schema(table, schema, where)
     numbers = table["config"].to_pylist()
@@ -208,7 +233,8 @@ def configs_of(space: SearchSpace, table: pa.Table, where: Path | str) -> list[C
         for h in space
         if isinstance(h, Categorical)
     }
-    configs, seen = [], {}
+    configs: list[Config] = []
+    seen: dict[Any, int] = {}
     for row, cells in enumerate(table.select(space.names).to_pylist()):
         config = {name: value for name, value in cells.items() if value is not None}
         for name, values in choices.items():
@@ -220,8 +246,17 @@ def configs_of(space: SearchSpace, table: pa.Table, where: Path | str) -> list[C
             raise ValueError(f"{where}: row {row}: {error.args[0]}") from None
         first = seen.setdefault(config_key(configs[-1]), row)
         if first != row:
-            raise ValueError(f"{where}: row {row}: the same configuration as in row {first}")
+            raise ValueError(f"{where}: row {row}: the same configuration as in row {first}, "
+                             "accepted are different ones")  # fmt: skip
     return configs
+
+
+def check_names(space: SearchSpace) -> None:
+    """Raise a ValueError if a hyperparameter has the name of a column that tables have anyway."""
+    for name in ("config", "score", "task"):
+        if name in space.names:
+            raise ValueError(f"space: a hyperparameter is called {name!r}, accepted is another "
+                             "name: tables of experience have such a column")  # fmt: skip
 
 
 def config_key(config: Config) -> str:
@@ -305,7 +340,7 @@ def locked(path: Path) -> Iterator:
 
 def _lock(file) -> None:
     """Lock one byte far behind the end of the file, or raise an OSError."""
-    if os.name == "nt":
+    if sys.platform == "win32":
         import msvcrt
 
         file.seek(2**30)

@@ -14,7 +14,7 @@ from matplotlib.text import Text
 
 # A method has the same colour, line and marker in all lessons. Colours: Okabe and Ito (2008), the
 # pale ones darker, told apart with any colour vision; lines and markers tell them apart in grey.
-STYLES = {
+STYLES: dict[str, dict[str, Any]] = {
     "random": {"color": "#000000", "linestyle": "-", "marker": "o"},
     "grid": {"color": "#905600", "linestyle": "--", "marker": "s"},
     "random, twice the budget": {"color": "#159AE6", "linestyle": ":", "marker": "^"},
@@ -92,10 +92,12 @@ def _written(figure: Figure) -> list[str]:
         "Columns: ": [name for ax in axes for name in _names(ax.get_xticklabels())],
         "Shown: ": [name for ax in axes for name in ax.get_legend_handles_labels()[1]],
     }
+    sentences = []
     for what, texts in written.items():
         different = dict.fromkeys(" ".join(text.split()).rstrip(".") for text in texts)
-        written[what] = "; ".join(filter(None, different))
-    return [f"{what}{texts}." for what, texts in written.items() if texts]
+        if text := "; ".join(filter(None, different)):
+            sentences.append(f"{what}{text}.")
+    return sentences
 
 
 def _names(ticks: Sequence[Text]) -> list[str]:
@@ -152,15 +154,15 @@ def label_lines(axes: Axes) -> None:
         With labelled lines, in its final limits. Labels keep a distance of a line of text from
         each other.
     """
-    lines = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
+    lines = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
     gap = 1.3 * plt.rcParams["font.size"]  # points
     below = -np.inf
-    for line in sorted(lines, key=lambda line: line.get_ydata()[-1]):
-        end = line.get_xdata()[-1], line.get_ydata()[-1]
+    ends = [(np.asarray(x)[-1], np.asarray(y)[-1]) for x, y in (line.get_data() for line in lines)]
+    for line, end in sorted(zip(lines, ends, strict=True), key=lambda pair: pair[1][1]):
         y = axes.transData.transform(end)[1] * 72 / axes.figure.dpi
         below = max(y, below + gap)
         axes.annotate(
-            line.get_label(),
+            str(line.get_label()),
             end,
             xytext=(8, below - y),
             textcoords="offset points",

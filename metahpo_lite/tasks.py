@@ -14,7 +14,7 @@ from concurrent.futures import wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from joblib.externals.loky import process_executor
@@ -80,8 +80,8 @@ class LiveTask:
     True
     """
 
-    dataset: Dataset | str
-    learner: Learner | str
+    dataset: Dataset  # or its name, which is looked up
+    learner: Learner  # or its name
     metric: str = "balanced_accuracy"
     folds: int = 3
     seed: int = 0
@@ -89,6 +89,15 @@ class LiveTask:
     time_limit: float | None = None
     name: str = field(init=False)
     space: SearchSpace = field(init=False, repr=False)
+    _key: str = field(init=False, repr=False, compare=False)  # tells tasks apart where one is held
+
+    if TYPE_CHECKING:  # a dataclass cannot say that it takes more than it holds
+
+        def __init__(
+            self, dataset: Dataset | str, learner: Learner | str, metric: str = ...,
+            folds: int = ..., seed: int = ..., max_rows: int | None = ...,
+            time_limit: float | None = ...,
+        ): ...  # fmt: skip
 
     def __post_init__(self):
         dataset = load_dataset(self.dataset) if isinstance(self.dataset, str) else self.dataset
@@ -111,7 +120,6 @@ class LiveTask:
         limit = self.time_limit
         if limit is not None and not (is_number(limit) and limit > 0):
             raise ValueError(f"time_limit: got {limit!r}, accepted is above 0, or None")
-        # A key tells tasks apart in the process that a limit needs.
         vars(self).update(
             dataset=dataset,
             learner=learner,
@@ -224,7 +232,7 @@ def _score_folds(task: LiveTask, config: Mapping[str, Any]) -> np.ndarray:
     # One thread: the same sums on every machine; parallel work is for whole evaluations.
     with threads().limit(limits=1), within_limits():
         for X_train, y_train, X_test, y_test in task.prepared:
-            model = task.learner.model(config, task.seed)
+            model = task.learner.model(dict(config), task.seed)
             if task.metric == "neg_log_loss" and not hasattr(model, "predict_proba"):
                 smallest = np.unique(y_train, return_counts=True)[1].min()
                 inner = max(2, min(task.folds, smallest))
@@ -250,13 +258,18 @@ def _score_held(key: str, config: Mapping[str, Any]) -> np.ndarray:
     return _score_folds(_held[key], config)
 
 
+def _has_process() -> bool:
+    """Tell whether this thread has a process: not one of before a fork, nor one killed since."""
+    return getattr(_mine, "pid", None) == os.getpid() and not _mine.worker._flags.broken
+
+
 def _is_held(task: LiveTask) -> bool:
-    return getattr(_mine, "pid", None) == os.getpid() and _mine.key == task._key
+    return _has_process() and _mine.key == task._key
 
 
 def _in_own_process(function: Callable, *args, initializer=None, limit: float | None = None) -> Any:
     """Call a function in the process of this thread, which is killed when the time is over."""
-    if getattr(_mine, "pid", None) != os.getpid():  # none yet, or one of the process before a fork
+    if not _has_process():
         _mine.worker = ProcessPoolExecutor(1, context=get_context("loky"), initializer=initializer)
         _mine.pid, _mine.key = os.getpid(), None
     try:

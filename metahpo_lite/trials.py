@@ -5,6 +5,7 @@ What is wrong in a table is said with its name, the column and the row, counted 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,11 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import ExtraTreesRegressor
 
-from metahpo_lite.arguments import check_seed, whole_number
+from metahpo_lite.arguments import check_seed, is_text, whole_number
 from metahpo_lite.histories import History, configs_in
-from metahpo_lite.hyperparameters import Categorical, Float, Int
+from metahpo_lite.hyperparameters import Categorical, Float, Hyperparameter, Int, is_number
 from metahpo_lite.spaces import Config, SearchSpace
-from metahpo_lite.storage import SCORES, TASKS, config_key, refuse
+from metahpo_lite.storage import SCORES, TASKS, check_names, config_key, refuse
 
 SURROGATE = "100 extremely randomised trees per task"
 STATUS = ("ok", "failed", "timeout")
@@ -27,24 +28,48 @@ Where = Path | str  # what is checked: a file, or the name of a table
 # ---- checks
 
 
+def check_space(space: Any) -> None:
+    """Raise a TypeError unless it is a space."""
+    if not isinstance(space, SearchSpace):
+        raise TypeError(f"space: got {space!r}, accepted is a SearchSpace")
+
+
+def checked_configs(space: SearchSpace, configs: Sequence[Mapping]) -> tuple[Config, ...]:
+    """Return the configurations of experience; an error says what is bad in them or the space."""
+    check_space(space)
+    check_names(space)
+    if not isinstance(configs, Sequence):
+        raise TypeError(f"configs: got {configs!r}, accepted is a list of dicts")
+    checked = tuple(space.check(config) for config in configs)
+    if not checked or len({config_key(c) for c in checked}) < len(checked):
+        raise ValueError("configs: none, or one occurs twice; accepted are different ones")
+    return checked
+
+
 def checked_tasks(tasks: pd.DataFrame, where: Where) -> pd.DataFrame:
     """Return the tasks, index ``task``, with all of `TASKS`; a ValueError says what is bad."""
+    check_frame(tasks, where)
     names = tasks.index.to_series().reset_index(drop=True)
-    refuse(where, "task", [not (isinstance(t, str) and t) for t in names], names, "a name")
+    refuse(where, "task", [not (is_text(t) and t) for t in names], names, "a name")
     refuse(where, "task", names.duplicated(), names, "each task once")
     if names.empty:
         raise ValueError(f"{where}: no row; accepted is at least one task")
     if "family" not in tasks:
-        raise ValueError(f"{where}: column 'family' is missing")
+        raise ValueError(f"{where}: column 'family' is missing, accepted is one")
     family = tasks["family"]
-    refuse(where, "family", [not (isinstance(f, str) and f) for f in family], family, "a name")
+    refuse(where, "family", [not (is_text(f) and f) for f in family], family, "a name")
     tasks = tasks.reindex(columns=[name for name in TASKS.names if name != "task"])
     for column in ("source", "licence"):
         texts = tasks[column].astype(object)
         tasks[column] = texts.where(texts.notna(), "")
+        bad = [not is_text(text) for text in tasks[column]]
+        refuse(where, column, bad, texts, "a text, or missing")
     for column in ("rows", "features", "classes"):
         numbers = _numbers(tasks[column], where)
-        refuse(where, column, (numbers < 1) | (numbers % 1 > 0), numbers, "a count, or missing")
+        bad = ~(numbers.isna() | (numbers.between(1, 2**53) & (np.floor(numbers) == numbers)))
+        refuse(where, column, bad, numbers, "a count, or missing")
+        if tasks[column].dtype.kind not in "iu":
+            tasks[column] = numbers.to_numpy()
     return tasks.set_index(pd.Index(names, name="task"))
 
 
@@ -52,20 +77,23 @@ def checked_trials(
     trials: pd.DataFrame, n_configs: int, tasks: pd.Index, where: Where
 ) -> pd.DataFrame:
     """Return the trials, sorted, with all columns of `SCORES`; a ValueError says what is bad."""
+    check_frame(trials, where)
     if lacking := [name for name in ("task", "config", "score") if name not in trials]:
-        raise ValueError(f"{where}: column {lacking[0]!r} is missing")
+        raise ValueError(f"{where}: column {lacking[0]!r} is missing, accepted are all of task, "
+                         "config, score")  # fmt: skip
     trials = trials.reset_index(drop=True).reindex(columns=SCORES.names)
-    task = tasks.get_indexer(trials["task"])
+    names, code = _coded(trials["task"], where)
+    task = np.array([*tasks.get_indexer(names), -1])[code]
     refuse(where, "task", task < 0, trials["task"], "one of the tasks")
     number = _numbers(trials["config"], where)
-    bad = ~(number % 1 == 0) | (number < 0) | (number >= n_configs)
+    bad = ~(number.between(0, n_configs - 1) & (np.floor(number) == number))
     refuse(where, "config", bad, trials["config"], f"a number from 0 to {n_configs - 1}")
     number = number.astype("int64")
     cell = task * n_configs + number
     refuse(where, "config", cell.duplicated(), number, "each configuration once per task")
 
     scores = _numbers(trials["score"], where)
-    names, code = _coded(trials["status"])
+    names, code = _coded(trials["status"], where)
     code = np.where(code >= 0, code, np.where(scores.notna(), len(names), len(names) + 1))
     names = [*names, "ok", "failed"]  # where it lacks
     status = pd.Series(np.array(names, dtype=object)[code], dtype=object)
@@ -75,8 +103,9 @@ def checked_trials(
     refuse(where, "score", ok & ~np.isfinite(scores), scores,
            "a finite number, where the status is ok")  # fmt: skip
     refuse(where, "score", ~ok & scores.notna(), scores, "no score, where the status is not ok")
+    columns = {"task": tasks[task], "config": number, "score": scores, "status": status}
     for column in ("std", "seconds"):
-        numbers = _numbers(trials[column], where)
+        columns[column] = numbers = _numbers(trials[column], where)
         bad = (numbers < 0) | np.isinf(numbers)
         refuse(where, column, bad, numbers, "at least 0, finite or missing")
 
@@ -86,9 +115,9 @@ def checked_trials(
         name, lacks = divmod(int(there.argmin()), n_configs)
         raise ValueError(f"{where}: task {tasks[name]!r} lacks configuration {lacks}; accepted are "
                          f"all {n_configs} configurations for each task")  # fmt: skip
-    names, code = _coded(trials["reason"])
-    reason = pd.Series(np.array([*names, ""], dtype=object)[code], dtype=object)
-    trials = trials.assign(config=number, score=scores, status=status, reason=reason)
+    names, code = _coded(trials["reason"], where)
+    columns["reason"] = pd.Series(np.array([*names, ""], dtype=object)[code], dtype=object)
+    trials = trials.assign(**columns)
     by_name = tasks.argsort().argsort()  # the place of each task
     order = np.lexsort([number, by_name[task]])
     return trials.iloc[order].reset_index(drop=True)
@@ -100,37 +129,59 @@ def checked_meta_features(
     """Return the meta-features, a row for each task; a ValueError says what is bad."""
     if table is None:
         return None
+    check_frame(table, where)
     names = table.index.to_series().reset_index(drop=True)
-    refuse(where, "task", ~names.isin(tasks), names, "one of the tasks of the experience")
+    known = [is_text(name) and name in tasks for name in names]
+    refuse(where, "task", ~np.array(known, dtype=bool), names, "one of the tasks of the experience")
     refuse(where, "task", names.duplicated(), names, "each task once")
     if not (table.dtypes == np.float64).all():
-        columns = {
+        numbers = {
             str(name): _numbers(column.rename(str(name)), where) for name, column in table.items()
         }
-        table = pd.DataFrame(columns)
+        table = pd.DataFrame(numbers)
     values = table.to_numpy()
     for i in np.flatnonzero(np.isinf(values).any(axis=0)):
         column = values[:, i]
         refuse(where, str(table.columns[i]), np.isinf(column), column, "finite or missing")
+    columns = [str(name) for name in table.columns]
+    if bad := [n for n in columns if n == "task" or not is_text(n) or columns.count(n) > 1]:
+        raise ValueError(f"{where}: a column is called {bad[0]!r}, accepted are different texts, "
+                         "and not 'task'")  # fmt: skip
     index = pd.Index(names, name="task")
-    return pd.DataFrame(values, index, table.columns.map(str)).reindex(tasks)
+    return pd.DataFrame(values, index, columns).reindex(tasks)
 
 
-def _coded(column: pd.Series) -> tuple[list, np.ndarray]:
-    """Return the distinct values of a column, and the number of each row's; -1 is missing."""
-    code, values = pd.factorize(column.astype(object) if column.isna().all() else column)
+def check_frame(table: Any, where: Where) -> None:
+    """Raise an error unless `table` is a DataFrame that has each column once."""
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(f"{where}: got a {type(table).__name__}, accepted is a DataFrame")
+    if not table.columns.is_unique:
+        twice = table.columns[table.columns.duplicated()][0]
+        raise ValueError(f"{where}: column {twice!r} occurs twice, accepted is once")
+
+
+def _coded(column: pd.Series, where: Where) -> tuple[list, np.ndarray]:
+    """Return the distinct texts of a column, and the number of each row's; -1 is missing."""
+    try:
+        code, values = pd.factorize(column.astype(object) if column.isna().all() else column)
+    except TypeError:  # lists, which have no hash
+        code, values = np.arange(len(column)), column
+    bad = np.array([not is_text(value) for value in values] + [False])[code]
+    refuse(where, str(column.name), bad, column, "a text, or missing")
     return list(values), code
 
 
 def _numbers(column: pd.Series, where: Where) -> pd.Series:
     """Return a column as float64 with rows counted from 0, if it holds numbers or nothing."""
-    column = column.reset_index(drop=True)
-    if column.dtype == "float64" or column.isna().all():
+    column, missing = column.reset_index(drop=True), column.isna().to_numpy()
+    if missing.all():
+        return pd.Series(np.nan, column.index, name=column.name)
+    if pd.api.types.is_float_dtype(column.dtype) or pd.api.types.is_integer_dtype(column.dtype):
         return column.astype("float64")
-    if not pd.api.types.is_numeric_dtype(column.dtype):
-        texts = [not isinstance(v, (int, float, np.number)) and not pd.isna(v) for v in column]
-        refuse(where, str(column.name), texts, column, "a number")
-    return column.astype("float64")
+    numbers = [math.nan if lacks else v for v, lacks in zip(column, missing, strict=True)]
+    bad = [not is_number(v) or not (v != v or abs(v) < 1e308) for v in numbers]
+    refuse(where, str(column.name), bad, column, "a number")
+    return pd.Series([float(v) for v in numbers], column.index, name=column.name)
 
 
 # ---- a table from elsewhere
@@ -145,7 +196,8 @@ def from_trials(
     seed: int,
 ) -> dict[str, Any]:
     """Return the parts of the `MetaDataset` that a long table makes; see its `from_trials`."""
-    if not isinstance(table, pd.DataFrame) or table.empty:
+    check_frame(table, "table")
+    if table.empty:
         raise ValueError("table: no DataFrame, or no row; accepted is one row per trial")
     if lacking := [name for name in ("task", "score") if name not in table]:
         raise ValueError(f"table: column {lacking[0]!r} is missing; accepted are task, score and "
@@ -154,9 +206,12 @@ def from_trials(
     refuse("table", "task", table["task"].isna(), table["task"], "the name of a task")
     scores = _numbers(table["score"], "table")
     refuse("table", "score", ~np.isfinite(scores), scores, "finite: drop the trials that failed")
-    task = table["task"].astype(object).map(str)
+    names = [str(name) for name in table["task"]]
+    refuse("table", "task", [not is_text(name) for name in names], names, "the name of a task")
+    task = pd.Series(names)
     values = table.drop(columns=["task", "score"])
     space = _space_of_columns(values) if space is None else space
+    check_space(space)
     configs = _configs_of_rows(space, values)
     keys = pd.Series([config_key(config) for config in configs])
     twice = pd.DataFrame({"task": task, "key": keys}).duplicated()
@@ -176,6 +231,8 @@ def aligned(
     seed: int,
 ) -> dict[str, Any]:
     """Return the parts of the `MetaDataset` of trials, a row each; see its `from_trials`."""
+    if not isinstance(families, (Mapping, pd.Series, type(None))):
+        raise TypeError(f"families: got {families!r}, accepted is a dict of task and family")
     number, distinct = pd.factorize(keys)
     names = list(dict.fromkeys(task))
     pool = pd.Series(list(configs)).groupby(number).first().tolist()
@@ -202,7 +259,9 @@ def aligned(
     refuse("families", "task", [t not in names for t in families], list(families), "a task")
     tasks = pd.DataFrame({"family": [str(families.get(name, name)) for name in names]})
     if meta_features is not None:
-        meta_features = meta_features.set_axis(meta_features.index.map(str), axis=0)
+        check_frame(meta_features, "meta_features")
+        index = pd.Index([str(name) for name in meta_features.index], dtype=object)
+        meta_features = meta_features.set_axis(index, axis=0)
     return {
         "space": space,
         "configs": pool,
@@ -225,6 +284,7 @@ def from_histories(
 
     Its score is then the mean.
     """
+    check_space(space)
     rows = [
         (history.name, config_key(config), config, score)
         for history in histories
@@ -240,7 +300,7 @@ def from_histories(
 
 def _space_of_columns(values: pd.DataFrame) -> SearchSpace:
     """Guess the space: numbers from smallest to largest, other values as choices."""
-    found = []
+    found: list[Hyperparameter] = []
     for name, column in values.items():
         refuse("table", str(name), column.isna(), column, "a value: only a space tells where a "
                "hyperparameter is inactive")  # fmt: skip

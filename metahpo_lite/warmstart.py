@@ -331,7 +331,8 @@ class WarmStart:
 
     def _promise(self, points: np.ndarray) -> np.ndarray:
         """Add up the expected improvements of both views, each scaled to at most 1."""
-        views, left = self.pool, ...
+        views: list[View] = self.pool
+        left: slice | list[int] = slice(None)  # all
         if self.candidates.pool is None:
             views = self._describe(points)
         else:

@@ -62,10 +62,12 @@ def evaluate(job: Job, number: int, config: Config) -> dict:
     except ImportError:
         raise  # this worker lacks a package: that says nothing about the configuration
     except (Exception, SystemExit) as error:  # sys.exit in a fit ends nothing but that
-        machine = isinstance(error, OSError) and (task is None or error.errno in LACKS)
-        if machine:  # so do a full disk and a table that is gone
-            raise OSError(error.errno, f"{job.task!r}, configuration {number}: {error}; what was "
-                          "finished is kept: mend it, and the same call goes on") from error  # fmt: skip
+        if isinstance(error, OSError) and (task is None or error.errno in LACKS):
+            raise OSError(
+                error.errno,
+                f"{job.task!r}, configuration {number}: {error}; what was finished is kept: mend "
+                "it, and the same call goes on",
+            ) from error
         reason = f"{type(error).__name__}: {error}"
     seconds = round(time.perf_counter() - start, 4)
     return {"task": job.task, "config": number, "score": score, "std": std, "seconds": seconds,
@@ -79,7 +81,11 @@ def _hold(job: Job) -> LiveTask:
         _worker.key = _worker.task = None
         _worker.task = LiveTask(job.dataset, job.learner, **job.settings)
         _worker.key = job.key
-    _worker.task.prepare(functools.partial(end_with, os.getpid()))
+    prepare = functools.partial(_worker.task.prepare, functools.partial(end_with, os.getpid()))
+    try:
+        prepare()
+    except RuntimeError:  # its process died before it did anything: no configuration's fault
+        prepare()
     return _worker.task
 
 
@@ -93,9 +99,11 @@ def end_with(parent: int) -> None:
         return
     _ends_with.add(parent)
 
+    above = parent_process()
+
     def watch():
-        if os.name == "nt":  # there the number of a parent stays when it has ended
-            parent_process().join()
+        if os.name == "nt" and above is not None:  # the number of a parent stays when it has ended
+            above.join()
         while os.name != "nt" and os.getppid() == parent:
             time.sleep(1)
         os._exit(1)

@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 import pytest
-from space_cases import MIXED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from space_cases import MIXED, spaces

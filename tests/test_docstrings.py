@@ -1,10 +1,12 @@
 """Every public name says what it takes, returns and raises, and its examples run."""
 
+import ast
 import doctest
 import importlib
 import inspect
 import re
 from functools import cached_property
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ import metahpo_lite
 from metahpo_lite import _NAMES
 from metahpo_lite.search import Searcher
 
+ROOT = Path(__file__).resolve().parents[1]
 PUBLIC = [(module, name) for module, names in _NAMES.items() for name in names]
 RAISES = re.compile(r"^\s+raise [A-Z]\w*Error", re.MULTILINE)
 
@@ -47,6 +50,49 @@ def methods():
             kinds = (property, classmethod, staticmethod, cached_property)
             if attribute[0] != "_" and (inspect.isfunction(value) or isinstance(value, kinds)):
                 yield pytest.param(value, id=f"{name}.{attribute}")
+
+
+def public_definitions(node, name):
+    """Yield (name, node) for a module or class, and for what is public in it."""
+    yield name, node
+    for part in node.body:
+        overload = any("overload" in ast.unparse(d) for d in getattr(part, "decorator_list", []))
+        if getattr(part, "name", "_")[0] == "_" or overload:
+            continue
+        if isinstance(part, ast.ClassDef):
+            yield from public_definitions(part, f"{name}.{part.name}")
+        elif isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield f"{name}.{part.name}", part
+
+
+def test_the_undocumented_are_found():
+    source = """
+'''A module.'''
+def f(): ...
+def _f(): ...
+class A:
+    '''A class.'''
+    def g(self): ...
+    def __len__(self): ...
+    class B: ...
+"""
+    found = public_definitions(ast.parse(source), "m")
+    assert [n for n, d in found if not ast.get_docstring(d)] == ["m.f", "m.A.g", "m.A.B"]
+
+
+@pytest.mark.parametrize("package", ["metahpo_lite", "course", "tools", "benchmarks"])
+def test_all_public_names_have_a_docstring(package, record_property):
+    """Of every module, not only of those that `import metahpo_lite` gives."""
+    found = [
+        definition
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for definition in public_definitions(
+            ast.parse(path.read_text(encoding="utf-8")), str(path.relative_to(ROOT))
+        )
+    ]
+    assert len(found) > 20
+    assert [name for name, node in found if not ast.get_docstring(node)] == []
+    record_property(f"public names of {package} with a docstring", len(found))
 
 
 @pytest.mark.parametrize(("module", "name"), PUBLIC)

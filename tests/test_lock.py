@@ -2,16 +2,10 @@
 
 import itertools
 import re
-import sys
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-
-if sys.version_info >= (3, 11):
-    pass
-else:  # pytest needs tomli before 3.11
-    pass
 from project_files import PROJECT, PYTHONS, ROOT
 
 PLATFORMS = {  # sys_platform, platform_machine, platform_system, os_name
@@ -20,9 +14,6 @@ PLATFORMS = {  # sys_platform, platform_machine, platform_system, os_name
     "macos-arm64": ("darwin", "arm64", "Darwin", "posix"),
     "windows-amd64": ("win32", "AMD64", "Windows", "nt"),
 }
-
-
-# The lock
 
 
 def locked(text):

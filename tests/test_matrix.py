@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 import matrix
@@ -146,3 +147,15 @@ def test_what_is_above_the_bound():
     assert [r.name for r in wanted] == ["numpy", "SciPy", "pytest"]
     versions = {"numpy": "2.0.0", "scipy": "1.15.1", "pytest": "8.3.0"}
     assert matrix.above_the_bound(wanted, versions) == {"scipy": "1.15.1"}
+
+
+def test_workflow_runs_these_cells_on_three_systems():
+    text = (matrix.ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
+    assert "It was never run" in text.splitlines()[0]
+    jobs = yaml.safe_load(text)["jobs"]
+    lock, versions = (jobs[name]["strategy"]["matrix"] for name in ("lock", "versions"))
+    assert lock["python"] == versions["python"] == list(matrix.PYTHONS)
+    assert versions["age"] == list(matrix.RESOLUTIONS)
+    assert {s.split("-")[0] for s in lock["system"]} == {"ubuntu", "windows", "macos"}
+    called = [step.get("run", "") for step in jobs["versions"]["steps"]]
+    assert "python tools/matrix.py ${{ matrix.age }}-${{ matrix.python }}" in called

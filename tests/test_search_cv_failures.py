@@ -95,6 +95,15 @@ class Interrupted(Delicate):
         return super().fit(X, y)
 
 
+@pytest.fixture
+def ctrl_c():
+    """Heed Ctrl-C, which a suite ignores that a script has started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_an_interrupt_keeps_the_trials_until_then(monkeypatch):
     ours = cold(Interrupted(), {"a": uniform(0, 1), "b": [0, 1]}, n_trials=9)
     monkeypatch.setattr(Interrupted, "fits", 0)

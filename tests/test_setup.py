@@ -15,11 +15,6 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
-
-if sys.version_info >= (3, 11):
-    pass
-else:  # pytest needs tomli before 3.11
-    pass
 from project_files import MAKEFILE, PACKAGE, PROJECT, PYPROJECT_TEXT, PYTHONS, README, ROOT
 
 # The list of dependencies

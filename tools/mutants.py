@@ -11,99 +11,35 @@ exit status is 1 unless 95 % are caught, and each survivor is explained in the l
 """
 
 import argparse
-import ast
 import hashlib
 import json
 import os
 import queue
 import re
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from shutil import copy2
 
-from matrix import HIDE, LESSONS, call, files
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:  # pytest needs tomli before 3.11
-    import tomli as tomllib
+from matrix import HIDE, LESSONS, files
+from mutants_list import MutantsError, read_list
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE, TESTS = "metahpo_lite", "tests"
-# Not of the library: lessons, documents, the set-up, and tools such as this one
-OTHERS = {*LESSONS, "accessibility", "docs", "setup", "matrix", "mutants", "shuffled"}
+# Not of the library: lessons, benchmarks, documents, the set-up, and tools such as this one
+OTHERS = (*LESSONS, "benchmark", "limits", "transfer", "accessibility", "docs.", "setup", "lock.",
+          "matrix", "mutants.", "shuffled")  # fmt: skip
 ENOUGH = 0.95  # of the mutations are to be caught
+PRELOADED = ("hypothesis.strategies", "joblib", "pandas", "pyarrow.parquet", "scipy.optimize",
+             "scipy.stats", "sklearn.calibration", "sklearn.ensemble", "sklearn.neighbors",
+             "sklearn.model_selection", "sklearn.neural_network", "sklearn.svm")  # fmt: skip
 CAUGHT = ("caught", "timeout", "crash")
-PATIENCE = 8  # times the time that the tests take without mutation, and a minute
-
-
-class MutantsError(Exception):
-    """A message for the user, without a traceback."""
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """One change of the library, and what it breaks; `survives` says why no test can fail."""
-
-    name: str
-    file: str
-    breaks: str
-    before: str
-    after: str
-    survives: str = ""
-
-    @property
-    def module(self):
-        """The name of the module."""
-        return Path(self.file).stem
-
-    def applied(self, source):
-        """Return the changed source, or raise an error if the list no longer fits it."""
-        if (found := source.count(self.before)) != 1:
-            raise MutantsError(f"{self.name}: {found} times in {self.file}, accepted is once:\n"
-                               f"{self.before}")  # fmt: skip
-        changed = source.replace(self.before, self.after)
-        try:
-            same = ast.dump(ast.parse(changed)) == ast.dump(ast.parse(source))
-        except SyntaxError as error:
-            raise MutantsError(f"{self.name}: the changed {self.file} is no Python: {error}") from None
-        if same:
-            raise MutantsError(f"{self.name}: it changes nothing in {self.file}")
-        return changed
-
-    def lines(self, source):
-        """Return the lines of the statement that changes; None if it stands in no function."""
-        first = source[: source.index(self.before)].count("\n") + 1
-        last = first + self.before.rstrip("\n").count("\n")
-        functions, statements = False, set(range(first, last + 1))
-        for node in ast.walk(ast.parse(source)):
-            if not isinstance(node, ast.stmt) or not node.lineno <= first <= node.end_lineno:
-                continue
-            functions |= isinstance(node, ast.FunctionDef)
-            if not hasattr(node, "body"):
-                statements |= set(range(node.lineno, node.end_lineno + 1))
-            elif first < node.body[0].lineno:  # the head of a block
-                statements |= set(range(node.lineno, node.body[0].lineno))
-        return statements if functions else None
-
-
-def read_list(folder):
-    """Return the mutations of all files of the list."""
-    rows = []
-    for path in sorted(folder.glob("*.toml")):
-        rows += tomllib.loads(path.read_text(encoding="utf-8"))["mutant"]
-    mutants = [Mutant(**row) for row in rows]
-    names = [mutant.name for mutant in mutants]
-    if len(set(names)) < len(names) or not names:
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise MutantsError(f"{folder}: no mutation, or a name twice: {twice}")
-    return mutants
+PATIENCE = 30, 4  # seconds of processor, and times the time that the tests take unmutated
 
 
 def digest(*parts):
@@ -122,18 +58,22 @@ class Project:
         self.root, self.out = root, root / "build" / "mutants"
         self.files = [name for name in files(root) if not name.startswith("notebooks/")]
         tests = [name for name in self.files if re.fullmatch(rf"{TESTS}/test_\w+\.py", name)]
-        self.tests = [t for t in tests if Path(t).stem.removeprefix("test_") not in OTHERS]
-        read = [n for n in self.files if n.split("/")[0] in (PACKAGE, "data", "benchmarks")]
-        self.library = digest(*read, *(root / name for name in read), Path(__file__),
-                              Path(__file__).with_name("mutants_watch.py"))  # fmt: skip
+        others = tuple(f"{TESTS}/test_{name}" for name in OTHERS)
+        self.tests = [name for name in tests if not name.startswith(others)]
+        read = [name for name in self.files if name.startswith((f"{PACKAGE}/", "data/"))]
+        self.library = digest(*read, *(root / name for name in read))
         self.keys = {test: digest(self.library, *self.needed(test)) for test in self.tests}
         self.baseline = {}
 
     def needed(self, test, known=()):
         """Return the files that a test file is made of: others may lend it helpers."""
         path = self.root / test
-        lent = re.findall(r"^\s*from (test_\w+) import", path.read_text(encoding="utf-8"), re.M)
-        found = [path, self.root / TESTS / "conftest.py"]
+        text = path.read_text(encoding="utf-8")
+        lent = re.findall(r"^\s*(?:from|import) (\w+)", text, re.M)
+        lent = [name for name in lent if (path.parent / f"{name}.py").is_file()]
+        found = [path, path.with_name("conftest.py")]
+        if "benchmarks" in text:
+            found += sorted((self.root / "benchmarks").glob("*.py"))
         for name in lent:
             if name not in known:
                 found += self.needed(f"{TESTS}/{name}.py", (*known, name))
@@ -161,7 +101,7 @@ class Project:
 
 
 class Workplace:
-    """A copy of the tree, in which one process at a time runs tests."""
+    """A copy of the tree, in which one process at a time runs tests (see `mutants_server.py`)."""
 
     def __init__(self, project, folder):
         self.project, self.tree, self.folder = project, folder / "tree", folder
@@ -173,6 +113,11 @@ class Workplace:
         self.env |= dict(re.findall(r"^export (\w+) := (\S+)$", makefile, re.M))
         # also for the processes that tests start
         self.env["PYTHONPATH"] = os.pathsep.join((str(self.tree), str(Path(__file__).parent)))
+        self.env |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+        self.server = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("mutants_server.py"), *PRELOADED],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self.env,
+        )  # fmt: skip
 
     def run(self, test, order, seconds):
         """Run some tests of a file in an order, or all and see what they do; return what came."""
@@ -183,17 +128,28 @@ class Workplace:
         if order is not None:
             wanted.write_text(json.dumps(order), encoding="utf-8")
             env["MUTANTS_ORDER"] = str(wanted)
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider",
-                   "-p", "mutants_watch", test]  # fmt: skip
-        code = call(command, self.tree, log, seconds, env)
+        words = ["-q", "-x", "-n", "0", "-p", "no:cacheprovider", "-p", "mutants_watch"]
+        request = {"folder": str(self.tree), "environ": env, "arguments": [*words, test],
+                   "log": str(log), "seconds": seconds}  # fmt: skip
+        self.server.stdin.write(json.dumps(request) + "\n")
+        self.server.stdin.flush()
+        code = json.loads(self.server.stdout.readline())
         if out.exists():
             return json.loads(out.read_text(encoding="utf-8"))
         if code is None or code < 0:
             return {"kind": "timeout" if code is None else "crash", "test": test, "text": ""}
         if code == 0:
             return None
-        said = log.read_text(encoding="utf-8", errors="replace")[-2000:]
-        raise MutantsError(f"{test}: pytest ended with {code}:\n{said}")
+        raise MutantsError(f"{test}: pytest ended with {code}:\n{self.said()}")
+
+    def said(self):
+        """Return the end of what pytest said."""
+        return (self.folder / "log.txt").read_text(encoding="utf-8", errors="replace")[-3000:]
+
+    def close(self):
+        """End the server."""
+        self.server.stdin.close()
+        self.server.wait()
 
     @contextmanager
     def mutated(self, mutant):
@@ -219,9 +175,9 @@ def watch(project, test, place):
     if kept and kept["key"] == project.keys[test]:
         return kept
     begin = time.monotonic()
-    found = place.run(test, None, 1800)
+    found = place.run(test, None, 600)
     if not found or found.get("exit") != 0:
-        raise MutantsError(f"{test} fails without a mutation: {found}")
+        raise MutantsError(f"{test} fails without a mutation:\n{place.said()}")
     result = {"key": project.keys[test], "seconds": round(time.monotonic() - begin, 1)}
     result["tests"] = found["tests"]
     project.keep(f"baseline/{Path(test).stem}", result)
@@ -270,7 +226,7 @@ def try_out(project, mutant, place):
             about = project.baseline[test]["tests"]
             usual = sum(about[name]["seconds"] for name in names)
             tried += len(names)
-            if found := place.run(test, names, 60 + PATIENCE * usual):
+            if found := place.run(test, names, PATIENCE[0] + PATIENCE[1] * usual):
                 break
     kind = found["kind"] if found else "survived"
     test = found and found["test"].split("::")[0]
@@ -293,10 +249,13 @@ def run_all(project, mutants, jobs, again):
     todo = [m for m in mutants if again or not is_valid(project, m, results[m.name])]
     if not todo:
         return results
-    with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(jobs) as pool:
-        places = queue.SimpleQueue()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mutants-")))
+        pool, places = stack.enter_context(ThreadPoolExecutor(jobs)), queue.SimpleQueue()
         for i in range(jobs):
-            places.put(Workplace(project, Path(folder) / str(i)))
+            place = Workplace(project, folder / str(i))
+            stack.callback(place.close)
+            places.put(place)
 
         def at_a_place(function, what):
             place = places.get()

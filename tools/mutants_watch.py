@@ -23,6 +23,8 @@ hypothesis.settings.register_profile(
     "mutants",
     database=None,
     derandomize=True,
+    suppress_health_check=list(hypothesis.HealthCheck),
+    deadline=None,
     phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
 )
 hypothesis.settings.load_profile("mutants")

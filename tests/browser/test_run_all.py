@@ -12,6 +12,7 @@ import nbformat.v4 as nb
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+import lab_page
 import run_all
 from lessons import KERNEL
 
@@ -62,9 +63,9 @@ def test_a_slider_that_does_not_work_is_seen(context, name):
 
 def test_a_widget_that_is_missing_is_seen(context):
     page = context.page()
-    run_all.open_notebook(page, context.address, "good.ipynb")  # and nothing runs
+    lab_page.open_notebook(page, context.address, "good.ipynb")  # and nothing runs
     output = {"output_type": "display_data", "data": {"text/plain": "interactive(children=()"}}
-    assert list(run_all.widget_faults(page, [{"outputs": [output]}])) == [
+    assert list(lab_page.widget_faults(page, [{"outputs": [output]}])) == [
         "0 of 1 widgets are in the page"
     ]
 
@@ -105,7 +106,7 @@ def test_there_is_a_lesson_with_a_slider():
 def test_a_stored_slider_has_its_picture_before_anything_runs(context, path):
     """A picture, not the name of an object; JupyterLab does not trust another's notebook."""
     page = context.page()
-    run_all.open_notebook(page, context.address, path.name)
+    lab_page.open_notebook(page, context.address, path.name)
     sliders = page.evaluate(SLIDERS_SHOW)
     assert sliders
     for slider in sliders:

@@ -1,0 +1,31 @@
+"""About: how the scores of experience were made, as ``space.json`` says it, checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+ABOUT = {  # what is known of how scores were made
+    "learner": str, "metric": str, "folds": int, "seed": int, "max_rows": int | None,
+    "time_limit": float | int | None, "date": str, "versions": dict, "surrogate": str,
+    "added": list,
+}  # fmt: skip
+
+
+def checked_about(about: Any) -> dict[str, Any]:
+    """Return how scores were made, as JSON holds it; a ValueError says what is bad."""
+    if not isinstance(about, Mapping):
+        raise ValueError(f"about: got {about!r}, accepted is an object")
+    try:
+        text = json.dumps(dict(about), indent=2, allow_nan=False, ensure_ascii=False)
+        found = json.loads(text.encode())
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"about: {error}; accepted is what JSON holds") from None
+    for name, kind in ABOUT.items():
+        if name in found and not isinstance(found[name], kind):
+            raise ValueError(f"about: {name} is {found[name]!r}, accepted is "
+                             f"{getattr(kind, '__name__', kind)}")  # fmt: skip
+    if not all(isinstance(name, str) for name in found.get("added", ())):
+        raise ValueError(f"about: added is {found['added']!r}, accepted are names of tasks")
+    return found
