@@ -183,12 +183,14 @@ def _file() -> Path:
 def _read() -> dict[str, str]:
     """Return the day on which each exercise was done."""
     try:
+        if os.path.lexists(_file()) and not os.path.isfile(_file()):  # a pipe would make us wait
+            raise ValueError("it is no file")
         done = json.loads(_file().read_text(encoding="utf-8"))
         if not isinstance(done, dict):
             raise ValueError("it holds no object")
     except FileNotFoundError:
         return {}
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(
             f"{_file()}: not what `check` wrote ({error}); progress(reset=True) begins anew"
         ) from None

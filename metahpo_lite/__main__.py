@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -112,7 +113,7 @@ def read_table(path: str, argument: str) -> pd.DataFrame:
         raise ValueError(
             f"{argument}: {path}; accepted: a name that ends in .csv, .tsv or .parquet"
         )
-    if not Path(path).is_file():
+    if not os.path.isfile(path):  # which also knows paths that can be none
         raise FileNotFoundError(f"{argument}: there is no file {path}")
     try:
         frame = pd.read_parquet(path) if suffix == ".parquet" else _text(path, separators[suffix])
@@ -138,7 +139,7 @@ def _text(path: str, separator: str) -> pd.DataFrame:
     if header.duplicated().any():  # pandas would call a second y y.1, and a model see the target
         twice = header[header.duplicated()].iloc[0]
         raise ValueError(f"the column {twice!r} occurs twice")
-    for name in frame.columns[frame.dtypes.map(pd.api.types.is_string_dtype)]:
+    for name in frame.columns[[pd.api.types.infer_dtype(c) == "string" for _, c in frame.items()]]:
         dates = pd.to_datetime(frame[name], format="ISO8601", errors="coerce", utc=True)
         if dates.notna().any() and (dates.notna() == frame[name].notna()).all():
             frame[name] = dates
@@ -352,4 +353,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # the name of a file may be no text
     sys.exit(main())

@@ -1,10 +1,14 @@
-"""About: how the scores of experience were made, as ``space.json`` says it, checked."""
+"""About: what ``space.json`` says beside the space, and which names the tables can hold."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from typing import Any
+
+from metahpo_lite.arguments import is_text
+from metahpo_lite.hyperparameters import Categorical
+from metahpo_lite.spaces import SearchSpace
 
 ABOUT = {  # what is known of how scores were made
     "learner": str, "metric": str, "folds": int, "seed": int, "max_rows": int | None,
@@ -29,3 +33,16 @@ def checked_about(about: Any) -> dict[str, Any]:
     if not all(isinstance(name, str) for name in found.get("added", ())):
         raise ValueError(f"about: added is {found['added']!r}, accepted are names of tasks")
     return found
+
+
+def check_names(space: SearchSpace) -> None:
+    """Raise a ValueError about what no table of experience can hold."""
+    for h in space:
+        if h.name in ("config", "score", "task"):
+            raise ValueError(f"space: a hyperparameter is called {h.name!r}, accepted is another "
+                             "name: tables of experience have such a column")  # fmt: skip
+        choices = h.choices if isinstance(h, Categorical) else ()
+        for text in (h.name, *choices):
+            if isinstance(text, str) and not is_text(text):
+                raise ValueError(f"space: {h.name!r} has {text!r}, accepted is text that UTF-8 "
+                                 "can hold")  # fmt: skip

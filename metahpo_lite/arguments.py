@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Hashable
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from metahpo_lite.hyperparameters import is_number
+
+_LARGEST = 1e100  # of larger ones, the square or the sum of some may overflow
 
 
 def whole_number(
@@ -33,15 +34,27 @@ def as_path(argument: str, path: Any) -> Path:
 
 def check_one_of(argument: str, got: Any, accepted: tuple) -> None:
     """Raise a ValueError that names the argument if `got` is not accepted."""
-    if not isinstance(got, Hashable) or got not in accepted:
+    if not isinstance(got, tuple({type(each) for each in accepted})) or got not in accepted:
         raise ValueError(f"{argument}: got {got!r}, accepted is one of {accepted}")
 
 
-def check_between(argument: str, got: Any, low: float, high: float) -> float:
-    """Return a number between the two, neither included, or raise a ValueError."""
+def is_finite(value: Any) -> bool:
+    """Tell finite numbers, none too large for a sum of squares, from anything else."""
+    return is_number(value) and abs(value) <= _LARGEST
+
+
+def as_score(score: Any) -> float:
+    """Return a trial's score as a float, or raise a ValueError; NaN is a trial that failed."""
+    try:
+        return float(score)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"score: got {score!r}, accepted is a number, or NaN") from None
+
+
+def check_between(argument: str, got: Any, low: float, high: float) -> None:
+    """Raise a ValueError unless `got` is a number between the two, neither included."""
     if not (is_number(got) and low < got < high):
         raise ValueError(f"{argument}: got {got!r}, accepted is between {low:g} and {high:g}")
-    return float(got)
 
 
 def check_rng(rng: Any) -> None:
@@ -75,11 +88,15 @@ def as_list(argument: str, given: Any, accepted: str) -> list:
 def as_floats(argument: str, values: Any) -> np.ndarray:
     """Return the values as an array of float64, or raise a ValueError that names the argument."""
     try:
-        if getattr(getattr(values, "dtype", None), "kind", "f") not in "bcmMSUV":
-            return np.asarray(values, dtype=float)
+        if getattr(getattr(values, "dtype", None), "kind", "f") not in "cmMSUV":
+            with np.errstate(all="ignore"):  # a longer float becomes infinite
+                numbers = np.asarray(values, dtype=float)
+            if not np.any((np.abs(numbers) > _LARGEST) & np.isfinite(numbers)):
+                return numbers
     except (TypeError, ValueError, OverflowError):
         pass
-    raise ValueError(f"{argument}: got {_shortened(values)}, accepted are numbers, of one shape")
+    raise ValueError(f"{argument}: got {_shortened(values)}, accepted are numbers within "
+                     f"±{_LARGEST:g}, in an array or lists of one length")  # fmt: skip
 
 
 def _shortened(value: Any) -> str:

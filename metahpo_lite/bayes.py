@@ -13,13 +13,13 @@ import numpy as np
 from scipy.special import erfcx, ndtr
 from scipy.stats import norm, qmc
 
-from metahpo_lite.arguments import whole_number
+from metahpo_lite.arguments import as_floats, as_list, as_score, check_rng, whole_number
 from metahpo_lite.gaussian_process import GaussianProcess, squared_differences
 from metahpo_lite.spaces import Config, SearchSpace
 from metahpo_lite.storage import config_key
 
 
-def expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.ndarray:
+def expected_improvement(mean: np.ndarray, std: np.ndarray, best: float | np.ndarray) -> np.ndarray:
     """Expected gain over `best` under N(mean, std**2), elementwise (Jones et al., 1998).
 
     Parameters
@@ -34,12 +34,20 @@ def expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.n
     numpy.ndarray of the same shape
         In the unit of the scores. Some 38 standard deviations below the best it is 0 in floating
         point: `log_expected_improvement` still tells such candidates apart.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite, `std` is not above 0, or the shapes do not fit.
     """
+    mean, std, best = _checked_belief(mean, std, best)
     z = (mean - best) / std
     return (mean - best) * ndtr(z) + std * (np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi))
 
 
-def log_expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.ndarray:
+def log_expected_improvement(
+    mean: np.ndarray, std: np.ndarray, best: float | np.ndarray
+) -> np.ndarray:
     """Logarithm of `expected_improvement`, finite however small that is (Ament et al., 2023).
 
     Parameters
@@ -52,8 +60,14 @@ def log_expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> 
     Returns
     -------
     numpy.ndarray of that shape
+
+    Raises
+    ------
+    ValueError
+        As `expected_improvement`.
     """
-    z = (np.asarray(mean) - best) / std
+    mean, std, best = _checked_belief(mean, std, best)
+    z = (mean - best) / std
     near, far = np.maximum(z, -1), np.minimum(z, -1)
     u = -far / math.sqrt(2)
     # far below, pdf(z) + z cdf(z) cancels: 1 - sqrt(pi) u erfcx(u) does not, up to 1e4; then 1/z^2
@@ -64,6 +78,21 @@ def log_expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> 
         norm.logpdf(far) + np.log(rest),
     )
     return log_h + np.log(std)
+
+
+def _checked_belief(mean, std, best) -> list[np.ndarray]:
+    """Return the three as arrays, or raise a ValueError."""
+    given = {"mean": mean, "std": std, "best": best}
+    found = [as_floats(argument, values) for argument, values in given.items()]
+    for argument, values in zip(given, found, strict=True):
+        if not np.isfinite(values).all() or (argument == "std" and not (values > 1e-100).all()):
+            raise ValueError(f"{argument}: accepted are finite numbers, and std above 1e-100")
+    try:
+        np.broadcast_shapes(*(values.shape for values in found))
+    except ValueError:
+        shapes = [values.shape for values in found]
+        raise ValueError(f"mean, std, best: got shapes {shapes}, accepted is one") from None
+    return found
 
 
 def standardise(scores: np.ndarray) -> np.ndarray:
@@ -84,7 +113,9 @@ def standardise(scores: np.ndarray) -> np.ndarray:
     numpy.ndarray of shape (n,)
         All 0 where all scores are the same.
     """
-    scores = np.asarray(scores, dtype=float)
+    scores = as_floats("scores", scores)
+    if scores.ndim != 1 or not scores.size:
+        raise ValueError(f"scores: got shape {scores.shape}, accepted is a row of one or more")
     known = np.isfinite(scores)
     y = np.where(known, scores, np.min(scores, initial=np.inf, where=known) if known.any() else 0)
     middle = np.median(y)
@@ -118,8 +149,13 @@ class Candidates:
     def __init__(
         self, space: SearchSpace, rng: np.random.Generator, pool: Sequence[Config] | None = None
     ):
+        check_rng(rng)
+        if not isinstance(space, SearchSpace):
+            raise TypeError(f"space: got {space!r}, accepted is a SearchSpace")
         self.space, self.rng = space, rng
-        self.pool = None if pool is None else [space.check(config) for config in pool]
+        self.pool = None
+        if pool is not None:
+            self.pool = [space.check(c) for c in as_list("pool", pool, "a list of configurations")]
         if self.pool is not None:
             if not self.pool:
                 raise ValueError("pool: got no configuration, accepted are one or more")
@@ -132,10 +168,10 @@ class Candidates:
 
     def update(self, config: Config, score: float) -> None:
         """Keep a trial, whose configuration is never proposed again; NaN is one that failed."""
-        config = self.space.check(config)
+        config, score = self.space.check(config), as_score(score)
         self.known.add(config_key(config))
         self.points = np.vstack([self.points, self.space.encode(config)])
-        self.scores = np.append(self.scores, float(score))
+        self.scores = np.append(self.scores, score)
 
     @property
     def left(self) -> list[int]:

@@ -14,6 +14,7 @@ import datetime
 import math
 import os
 import platform
+import shlex
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -28,7 +29,7 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from metahpo_lite.arguments import check_seed, whole_number
+from metahpo_lite.arguments import as_list, as_path, check_seed, whole_number
 from metahpo_lite.card import card
 from metahpo_lite.catalogue import catalogue
 from metahpo_lite.datasets import Dataset
@@ -51,11 +52,12 @@ from metahpo_lite.storage import (
     read_log,
     space_of,
     space_text,
+    unwritable,
     write_file,
     write_files,
 )
 from metahpo_lite.tasks import LiveTask
-from metahpo_lite.trials import checked_trials
+from metahpo_lite.trials import check_logged, checked_meta_features, checked_trials
 from metahpo_lite.worker import Job, describe_table, evaluate
 
 DEFAULTS: dict[str, Any] = {"metric": "balanced_accuracy", "folds": 3, "seed": 0, "max_rows": 2000}
@@ -124,7 +126,8 @@ def collect_experience(
         A new folder, or one of the same learner, configurations and settings: what it holds is
         not evaluated again, and other tasks in it stay.
     metric, folds, max_rows, seed, time_limit
-        As for `LiveTask`.
+        As for `LiveTask`. A fit that kills its process is a failed trial; but without a limit and
+        with one worker that process is the one that collects.
     describe : callable, optional
         Returns the meta-features of a dataset, such as `meta_features`.
     progress : bool, optional
@@ -147,6 +150,7 @@ def collect_experience(
         kept, and the same call goes on.
     """
     learner = get_learner(learner) if isinstance(learner, str) else learner
+    configs = as_list("configs", configs, "a list of dicts")
     configs = [learner.space.check(config) for config in configs]
     if len({config_key(c) for c in configs}) < len(configs) or not configs:
         raise ValueError("configs: none, or one occurs twice; accepted are different ones")
@@ -156,11 +160,15 @@ def collect_experience(
     settings = {n: v.item() if isinstance(v, np.generic) else v for n, v in settings.items()}
     jobs, about = _jobs(learner, datasets, settings)
 
-    folder, settings = Path(folder), {"learner": learner.name, **settings}
+    folder, settings = as_path("folder", folder), {"learner": learner.name, **settings}
     _check_folder(folder, learner.space, configs, settings, about)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from None
     with locked(folder / LOG) as log:
         _check_folder(folder, learner.space, configs, settings, about)  # as it is now
+        check_logged(read_log(log), len(configs), log.name)
         if not (folder / "configs.parquet").exists():  # written last of the two
             text = space_text(learner.space, {**settings, **_circumstances()})
             write_file(folder / "space.json", text)
@@ -171,7 +179,7 @@ def collect_experience(
         experience = MetaDataset.load(folder)
         text = card(experience, _command(learner, configs, settings, experience.tasks.index))
         path = folder / "README.md"
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
+        if not os.path.isfile(path) or path.read_text(encoding="utf-8") != text:
             write_file(path, text)
         if all(row["task"] in whole and ("config" in row or describe) for row in read_log(log)):
             log.truncate(0)  # else it holds parts of tasks that were not asked for this time
@@ -182,7 +190,9 @@ def _jobs(learner: Learner, datasets: Sequence, settings: dict) -> tuple[list[Jo
     """Make the jobs, and the rows of ``tasks.parquet``; what is wrong is said before any work."""
     known = learner.name if LEARNERS.get(learner.name) is learner else learner
     jobs, about = [], {}
-    for dataset in [datasets] if isinstance(datasets, (str, Dataset)) else datasets:
+    if isinstance(datasets, (str, Dataset)):
+        datasets = [datasets]
+    for dataset in as_list("datasets", datasets, "a list of tables"):
         task = LiveTask(dataset, learner, **settings)
         if task.name in about:
             raise ValueError(f"datasets: {task.name!r} occurs twice; accepted is once")
@@ -278,7 +288,7 @@ def _run(calls, log, total: int, todo: int, unit: str, progress: bool | None):
 
 @contextmanager
 def _closed(results):
-    """Close what joblib yields, without its warning: what it gives up is evaluated the next time."""
+    """Close what joblib yields, without its warnings: what it gives up is evaluated next time."""
     try:
         yield
     finally:
@@ -311,7 +321,11 @@ def _command(learner: Learner, configs: list[Config], settings: dict, tasks: Seq
         limit = f"--time-limit {settings['time_limit']:g}"
         tables = [
             "--datasets @FILE" if any(name in catalogue() for name in tasks) else "",
-            *(f"--table {name}.csv --target COLUMN" for name in tasks if name not in catalogue()),
+            *(
+                f"--table {shlex.quote(f'{name}.csv')} --target COLUMN"
+                for name in tasks
+                if name not in catalogue()
+            ),
         ]
         call = f"python -m metahpo_lite collect --learner {learner.name} --configs {n} {limit}"
         return "\n".join(f"{call} {table} --out DIR" for table in tables if table)
@@ -322,10 +336,15 @@ def _command(learner: Learner, configs: list[Config], settings: dict, tasks: Seq
 def _check_folder(folder: Path, space, configs: list[Config], settings: dict, tables: dict) -> None:
     """Raise a ValueError unless the folder is new, or holds the same collection."""
     path = folder / "space.json"
-    if not folder.exists():
+    above = next(p for p in (folder, *folder.absolute().parents) if os.path.lexists(p))
+    if not os.path.isdir(above):
+        raise ValueError(f"folder: {above} is a file; accepted is a folder")
+    for name in (LOG, "README.md"):  # a pipe would make us wait
+        if os.path.lexists(folder / name) and not os.path.isfile(folder / name):
+            raise ValueError(f"folder: {folder / name} is no file; accepted is a new folder, or "
+                             "one of a collection")  # fmt: skip
+    if above != folder:
         return
-    if not folder.is_dir():
-        raise ValueError(f"folder: {folder} is a file; accepted is a folder")
     if not path.exists():
         others = [p.name for p in folder.iterdir() if p.name != LOG and p.suffix != ".part"]
         if others:
@@ -345,8 +364,16 @@ def _check_folder(folder: Path, space, configs: list[Config], settings: dict, ta
         raise ValueError(f"configs: {path} holds others; accepted are the same, or a new folder")
     path = folder / "scores.parquet"
     if path.exists():
-        trials = as_schema(read_file(path), SCORES, path).to_pandas()
+        trials = as_schema(read_file(path), SCORES, path).to_pandas(ignore_metadata=True)
         checked_trials(trials, len(configs), pd.Index(trials["task"].unique()), path)
+        described = folder / "meta_features.parquet"
+        if described.exists():
+            table = read_file(described).to_pandas(ignore_metadata=True)
+            if "task" not in table:
+                raise ValueError(f"{described}: column 'task' is missing; accepted is one row "
+                                 "a task")  # fmt: skip
+            known = pd.Index(trials["task"].unique())
+            checked_meta_features(table.set_index("task"), known, described)
     path = folder / "tasks.parquet"
     for held in as_schema(read_file(path), TASKS, path).to_pylist() if path.exists() else ():
         name, given = held["task"], tables.get(held["task"], held)

@@ -19,10 +19,10 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.tree import DecisionTreeRegressor
 
-from metahpo_lite.arguments import check_one_of, check_seed
+from metahpo_lite.arguments import as_list, check_one_of, check_seed
 from metahpo_lite.hyperparameters import Categorical, levels_of
 from metahpo_lite.inputs import TaskInputs, check_fitted, left_out_folds
-from metahpo_lite.metadata import MetaDataset
+from metahpo_lite.metadata import MetaDataset, check_experience
 from metahpo_lite.networks import Ensemble, like
 from metahpo_lite.spaces import Config, SearchSpace
 
@@ -110,7 +110,13 @@ class ConfigPredictor:
         KeyError
             If a hyperparameter of `given` is not in each space.
         """
-        several = [experience] if isinstance(experience, MetaDataset) else list(experience)
+        several: list[MetaDataset] = (
+            [experience]
+            if isinstance(experience, MetaDataset)
+            else as_list("experience", experience, "a MetaDataset")
+        )
+        for each in several:
+            check_experience(each)
         names = [e.name for e in several]
         if len(set(names)) < len(names) or not names:
             raise ValueError(f"experience: got {names}, accepted are learners of other names")

@@ -6,7 +6,9 @@
 
 import difflib
 import functools
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +18,7 @@ from metahpo_lite.catalogue import PACKAGES, catalogue, is_installed, read_table
 # ---- the canonical form
 
 
-def as_table(X) -> pd.DataFrame:
+def as_table(X: Any) -> pd.DataFrame:
     """Bring any table into the form that every learner takes.
 
     Numbers, booleans (0, 1), datetimes (days since 1970, UTC) and timedeltas (days) become
@@ -55,13 +57,24 @@ def as_table(X) -> pd.DataFrame:
         # the usual case inside a pipeline: float64 already, and nothing is converted
         table = X if (X.dtypes == np.float64).all() else X.astype("float64")
     else:
-        table = pd.concat([_as_column(X.iloc[:, i]) for i in range(X.shape[1])], axis=1)
+        table = pd.concat([_checked_column(X.iloc[:, i]) for i in range(X.shape[1])], axis=1)
     numbers = table.select_dtypes("float64")
     infinite = np.isinf(numbers.to_numpy()).any(axis=0)
     if infinite.any():
         bad = str(numbers.columns[infinite.argmax()])
         raise ValueError(f"X: column {bad!r} holds an infinite value; accepted: finite or missing")
     return table if list(table.columns) == names else table.set_axis(names, axis=1)
+
+
+def _checked_column(column: pd.Series) -> pd.Series:
+    """One column, or a ValueError that names it."""
+    if pd.api.types.is_complex_dtype(column.dtype):
+        raise ValueError(f"X: column {column.name!r} is complex; accepted: real numbers or text")
+    try:
+        return _as_column(column)
+    except (ArithmeticError, TypeError, ValueError) as error:  # a year 0, a number beyond floats
+        raise ValueError(f"X: column {column.name!r} cannot be read ({error}); accepted: numbers, "
+                         "texts, dates from 1678 to 2261") from None  # fmt: skip
 
 
 def _as_column(column: pd.Series) -> pd.Series:
@@ -85,8 +98,6 @@ def _as_column(column: pd.Series) -> pd.Series:
         column = column - pd.Timestamp(0, tz=getattr(dtype, "tz", None))
     if pd.api.types.is_timedelta64_dtype(column.dtype):
         return (column / pd.Timedelta(days=1)).astype("float64")
-    if pd.api.types.is_complex_dtype(dtype):
-        raise ValueError(f"X: column {column.name!r} is complex; accepted: real numbers or text")
     if pd.api.types.is_numeric_dtype(dtype):
         values = column.to_numpy(dtype="float64", na_value=np.nan)
         return pd.Series(values, index=column.index, name=column.name)
@@ -124,8 +135,9 @@ class Dataset:
 
     @classmethod
     def from_frame(
-        cls, frame, target, name="table", family=None, source="", licence="", note=""
-    ) -> "Dataset":
+        cls, frame: pd.DataFrame, target: str, name: str = "table", family: str | None = None,
+        source: str = "", licence: str = "", note: str = "",
+    ) -> "Dataset":  # fmt: skip
         """Make a dataset of your own table; rows without a target are left out.
 
         Parameters
@@ -149,22 +161,24 @@ class Dataset:
         if frame.empty:
             size = f"{frame.shape[0]} rows x {frame.shape[1]} columns"
             raise ValueError(f"frame: {size}; accepted: rows, with a target and a feature")
-        if np.ndim(target) > 0 or target not in frame.columns:
+        one = isinstance(target, Hashable) and np.ndim(target) == 0
+        if not one or target not in frame.columns:
             names = [str(column) for column in frame.columns]
-            given = repr(target) if np.ndim(target) == 0 else f"a {type(target).__name__}"
+            given = repr(target) if one else f"a {type(target).__name__}"
             shown = ", ".join(map(repr, names[:20])) + (", ..." if len(names) > 20 else "")
             hint = did_you_mean(target, names)
             raise KeyError(f"target: {given} is not a column{hint}; accepted: {shown}")
-        X = frame.drop(columns=target)
+        X = frame.drop(columns=[target])
         if X.shape[1] == 0:
             raise ValueError(f"frame: only the target {target!r}; accepted: at least one feature")
         if frame.shape[1] - X.shape[1] > 1:
             raise ValueError(f"target: {target!r} names two columns; accepted: a unique name")
         present = frame[target].notna().to_numpy()
         y = frame.loc[present, target].reset_index(drop=True).infer_objects()
-        _check_target(y, target)
+        labels = _labels(y)
+        _check_target(y, labels.nunique(), target)
         X = as_table(X[present].reset_index(drop=True))
-        return cls(name, X, _labels(y), family or name, source, licence, note)
+        return cls(name, X, labels, family or name, source, licence, note)
 
     @property
     def n_classes(self) -> int:
@@ -176,9 +190,9 @@ class Dataset:
         return f"Dataset({self.name!r}: {size})"
 
 
-def _check_target(y: pd.Series, target) -> None:
+def _check_target(y: pd.Series, distinct: int, target) -> None:
     """Raise ValueError unless ``y``, without missing values, can be a class."""
-    distinct, accepted = y.nunique(), "accepted: at least two classes that repeat"
+    accepted = "accepted: at least two classes that repeat"
     if distinct < 2:
         raise ValueError(f"target: {target!r} has {distinct} distinct values; {accepted}")
     # whole numbers may be codes of many classes, if there are ten rows for each of them
@@ -199,7 +213,7 @@ def _labels(y: pd.Series) -> pd.Series:
     return (y.astype("int64") if whole else y).astype(object).map(str)
 
 
-def did_you_mean(given, accepted) -> str:
+def did_you_mean(given: Any, accepted: Iterable[str]) -> str:
     """Return half a sentence with the closest names, or nothing."""
     lower = {name.lower(): name for name in accepted}
     close = difflib.get_close_matches(str(given).lower(), lower, n=3)
@@ -209,7 +223,7 @@ def did_you_mean(given, accepted) -> str:
 # ---- tables by name
 
 
-def list_datasets(available=True) -> pd.DataFrame:
+def list_datasets(available: bool = True) -> pd.DataFrame:
     """List the tables that :func:`load_dataset` knows, without loading any.
 
     Parameters
@@ -253,7 +267,7 @@ def load_dataset(name: str) -> Dataset:
     ModuleNotFoundError
         If its package is not installed; the message says how to install it.
     """
-    kept = _load(name)
+    kept = _load(name if isinstance(name, str) else repr(name))  # which is no dataset
     return replace(kept, X=kept.X.copy(), y=kept.y.copy())
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.distance import cdist
 
-from metahpo_lite.arguments import check_one_of, whole_number
+from metahpo_lite.arguments import as_floats, check_one_of, whole_number
 from metahpo_lite.inputs import TaskInputs, check_fitted
 from metahpo_lite.metadata import MetaDataset
 
@@ -38,7 +38,9 @@ def task_distances(A: np.ndarray, B: np.ndarray, metric: str = "euclidean") -> n
         If the metric is unknown, or a number is NaN or infinite.
     """
     check_one_of("metric", metric, tuple(METRICS))
-    A, B = np.asarray(A, dtype=float), np.asarray(B, dtype=float)
+    A, B = as_floats("A", A), as_floats("B", B)
+    if A.ndim != 2 or B.ndim != 2 or A.shape[1] != B.shape[1]:
+        raise ValueError(f"A, B: got {A.shape} and {B.shape}, accepted are (n, p) and (m, p)")
     if not (np.isfinite(A).all() and np.isfinite(B).all()):
         raise ValueError("A, B: got NaN or infinity, accepted are finite numbers")
     distances = cdist(A, B, METRICS[metric])
@@ -106,6 +108,8 @@ class TaskDistance:
 
 def check_described(experience: MetaDataset) -> None:
     """Raise a ValueError if the tasks of the experience have no meta-features."""
+    if not isinstance(experience, MetaDataset):
+        raise TypeError(f"experience: got {type(experience).__name__}, accepted is a MetaDataset")
     if experience.meta_features is None:
         raise ValueError(
             "experience: got no meta-features, accepted is experience whose tasks are described"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from metahpo_lite.arguments import whole_number
+from metahpo_lite.arguments import check_between, check_rng, whole_number
 from metahpo_lite.regret import finite_array
 
 
@@ -58,9 +58,9 @@ def bootstrap_interval(
 
 def _bootstrap_means(values, family, rng, level, draws) -> np.ndarray:
     """Means over tasks of families drawn with replacement, (draws,) or (n_columns, draws)."""
-    if not 0 < level < 1:
-        raise ValueError(f"level: got {level!r}, accepted is between 0 and 1")
-    whole_number("draws", draws)
+    check_rng(rng)
+    check_between("level", level, 0, 1)
+    whole_number("draws", draws, 1, 10**6)
     sums = np.stack([values[family == f].sum(axis=0) for f in range(family.max() + 1)])
     sizes = np.bincount(family)
     # how often each family was drawn: (draws, n_families)

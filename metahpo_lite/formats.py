@@ -75,7 +75,8 @@ def from_scipy(name: str, given: Any) -> Hyperparameter:
         return Categorical(name, list(given) if getattr(given, "ndim", 1) else [])
     if kind in ("uniform", "loguniform", "reciprocal", "randint"):
         try:
-            low, high = given.support()
+            with np.errstate(all="ignore"):
+                low, high = given.support()
         except (TypeError, ValueError):  # made of what is no number
             low = high = math.nan
         return (

@@ -13,6 +13,8 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 
+from metahpo_lite.arguments import as_floats
+
 # What is believed of a process before it is fitted, with standardised scores: the median of each
 # of its numbers, and the standard deviation of the logarithm. Keeps three points from overfitting.
 # Length scales are in units of sqrt(d), as distances in the cube are (Hvarfner et al., 2024).
@@ -80,8 +82,20 @@ def posterior(
     Raises
     ------
     ValueError
-        If `K` is not positive definite.
+        If `K` is not positive definite, a number is not finite, or the shapes do not fit.
     """
+    K, k, y = as_floats("K", K), as_floats("k", k), as_floats("y", y)
+    n = len(y) if y.ndim in (1, 2) else 0
+    if n < 1 or K.shape != (n, n) or k.ndim != 2 or len(k) != n:
+        raise ValueError(
+            f"K, k, y: got shapes {K.shape}, {k.shape} and {y.shape}, accepted are (n, n), "
+            "(n, m), and (n,) or (n, t)"
+        )
+    if not (np.isfinite(K).all() and np.isfinite(k).all() and np.isfinite(y).all()):
+        raise ValueError("K, k, y: got NaN or infinity, accepted are finite numbers")
+    prior = as_floats("prior", prior)  # one, or one for each new point
+    if prior.shape not in ((), k.shape[1:]) or not np.isfinite(prior).all():
+        raise ValueError(f"prior: got {prior!r}, accepted is a finite number")
     L = _cholesky(K)
     V = solve_triangular(L, k, lower=True)  # (n, m)
     mean = V.T @ solve_triangular(L, y, lower=True)
@@ -152,7 +166,7 @@ class GaussianProcess:
         ValueError
             If there is no observation, one is NaN or infinite, or the shapes do not fit.
         """
-        X, y = np.asarray(X, dtype=float), np.asarray(y, dtype=float)
+        X, y = as_floats("X", X), as_floats("y", y)
         if X.ndim != 2 or y.ndim not in (1, 2) or len(y) != len(X) or not y.size:
             raise ValueError(
                 f"X, y: got shapes {X.shape} and {y.shape}, accepted are (n, d) and (n,), or "
@@ -161,7 +175,10 @@ class GaussianProcess:
         if not (np.isfinite(X).all() and np.isfinite(y).all()):
             raise ValueError("X, y: got NaN or infinity, accepted are finite numbers")
         d = X.shape[1]
-        categorical = np.zeros(d, dtype=bool) if categorical is None else np.asarray(categorical)
+        categorical = np.zeros(d, dtype=bool) if categorical is None else categorical
+        if np.shape(categorical) != (d,) or np.asarray(categorical).dtype != bool:
+            raise ValueError(f"categorical: got {categorical!r}, accepted are {d} booleans")
+        categorical = np.asarray(categorical)
         differences = squared_differences(X, X, categorical)
         median, spread = _prior(d)
         begin = median if start is None else np.log([*start.scales, start.signal, start.noise])
@@ -187,7 +204,12 @@ class GaussianProcess:
             Of the function, without the noise; of t functions the mean has shape (m, t).
         """
         K = self.covariance(self.X) + self.noise * np.eye(len(self.X))
-        k = self.covariance(np.asarray(X, dtype=float))
+        X = as_floats("X", X)
+        if X.ndim != 2 or X.shape[1] != self.X.shape[1] or not np.isfinite(X).all():
+            raise ValueError(
+                f"X: got shape {X.shape}, accepted is (m, {self.X.shape[1]}), of finite numbers"
+            )
+        k = self.covariance(X)
         return posterior(K, k, self.y, self.signal + self.offset)
 
     def covariance(self, X: np.ndarray) -> np.ndarray:

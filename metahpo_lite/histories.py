@@ -6,16 +6,27 @@ wrong in one is said with its name and the number of its row, counted from 0.
 
 from __future__ import annotations
 
+import re
+import sqlite3
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from metahpo_lite.arguments import as_list, check_text
-from metahpo_lite.hyperparameters import Categorical, Float, Hyperparameter, Int, is_number
+from metahpo_lite.arguments import as_floats, as_list, check_text
+from metahpo_lite.hyperparameters import (
+    Categorical,
+    Float,
+    Hyperparameter,
+    Int,
+    is_number,
+    key_of,
+)
 from metahpo_lite.spaces import Config, SearchSpace
 
 LOG_FROM = 100  # a range above 0 whose ends are such a factor apart is held for one on a log scale
@@ -47,14 +58,12 @@ def of_optuna(studies: Any) -> tuple[list[History], SearchSpace]:
     if isinstance(studies, optuna.study.Study):
         studies = [studies]
     elif isinstance(studies, (str, optuna.storages.BaseStorage)):
-        storage = studies
-        names = optuna.study.get_all_study_names(storage)
-        studies = [optuna.load_study(study_name=name, storage=storage) for name in names]
+        studies = _studies_of(studies)
     studies = list(studies) if isinstance(studies, Iterable) else [studies]  # then it is refused
     histories = [of_study(study) for study in studies]
     found: dict[str, list] = {}
     for study in studies:
-        for trial in study.get_trials(deepcopy=False):
+        for trial in _trials(study):
             for name, distribution in trial.distributions.items():
                 ours = _of_distribution(name, distribution)
                 if all(ours != other for other, _ in found.setdefault(name, [])):
@@ -66,6 +75,40 @@ def of_optuna(studies: Any) -> tuple[list[History], SearchSpace]:
     return histories, _with_conditions(hyperparameters, configs)
 
 
+def _studies_of(storage: Any) -> list:
+    """Return all studies of a storage; where there is none, none is made."""
+    import optuna
+
+    path = (
+        re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+).*", storage)
+        if isinstance(storage, str)
+        else None
+    )
+    try:
+        if path and path[1] != ":memory:":  # Optuna would make the file, or its tables in it
+            address = f"{Path(path[1]).absolute().as_uri()}?mode=ro"
+            with closing(sqlite3.connect(address, uri=True)) as file:
+                file.execute("select study_id from studies").fetchall()
+        names = optuna.study.get_all_study_names(storage)
+        return [optuna.load_study(study_name=name, storage=storage) for name in names]
+    except Exception as error:  # each kind of storage has its own
+        raise _unreadable("the storage", error) from None
+
+
+def _trials(study: Any) -> list:
+    """Return the trials of a study, as its storage has them."""
+    try:
+        return study.get_trials(deepcopy=False)
+    except Exception as error:  # a storage may be broken here and there
+        raise _unreadable(repr(study.study_name), error) from None
+
+
+def _unreadable(what: str, error: Exception) -> ValueError:
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return ValueError(f"studies: {what} cannot be read ({reason}); accepted are Optuna studies, "
+                      "or a storage that holds some")  # fmt: skip
+
+
 def of_study(study: Any) -> History:
     """Read the completed trials of an Optuna study."""
     if not hasattr(study, "directions"):
@@ -74,7 +117,7 @@ def of_study(study: Any) -> History:
         raise ValueError(f"studies: {study.study_name!r} has {len(study.directions)} objectives, "
                          "accepted is one")  # fmt: skip
     sign = -1 if study.direction.name == "MINIMIZE" else 1
-    done = [t for t in study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
+    done = [t for t in _trials(study) if t.state.name == "COMPLETE"]
     done = [t for t in done if np.isfinite(t.value)]
     return History(study.study_name, [dict(t.params) for t in done], [sign * t.value for t in done])
 
@@ -112,9 +155,7 @@ def of_table(name: str, table: Any, params: Any = None) -> History:
     if len(params) != len(scores) or not all(isinstance(p, Mapping) for p in params):
         raise ValueError(f"results: {name!r} has {len(params)} params and {len(scores)} scores, "
                          "accepted are a dict and a number for each trial")  # fmt: skip
-    if bad := [score for score in scores if not is_number(score)]:
-        raise ValueError(f"results: {name!r} has the score {bad[0]!r}, accepted is a number")
-    scores = np.array(scores, dtype=float)
+    scores = as_floats("results", scores)
     ok = np.flatnonzero(np.isfinite(scores)).tolist()
     configs = [{n: _plain(name, i, n, v) for n, v in params[i].items()} for i in ok]
     return History(name, configs, scores[ok].tolist())
@@ -205,21 +246,26 @@ def _joined(found: Sequence[tuple[Categorical | Int | Float, str]]) -> Categoric
                 "accepted is the same kind and scale in all: make experience of each alone"
             )
         if isinstance(first, Categorical) and isinstance(other, Categorical):
-            first = Categorical(first.name, list(dict.fromkeys([*first.choices, *other.choices])))
+            first = Categorical(first.name, _distinct([*first.choices, *other.choices]))
         elif not isinstance(first, Categorical) and not isinstance(other, Categorical):
             ends: Any = min(first.low, other.low), max(first.high, other.high)
             first = type(first)(first.name, ends[0], ends[1], log=first.log)
     return first
 
 
+def _distinct(values: Iterable) -> list:
+    """Return the values, each once, in order; True is not 1."""
+    return list({key_of(value): value for value in values}.values())
+
+
 def _guess(name: str, configs: Sequence[Config]) -> Categorical | Int | Float:
     """Guess a hyperparameter by its values: numbers range from the smallest to the largest."""
-    values = list(dict.fromkeys(config[name] for config in configs if name in config))
+    values = _distinct(config[name] for config in configs if name in config)
     if len(values) < 2 or not all(map(is_number, values)):
         return Categorical(name, values)
     low, high = min(values), max(values)
     kind = Int if all(isinstance(v, int) for v in values) else Float
-    return kind(name, low, high, log=low > 0 and high / low >= LOG_FROM)
+    return kind(name, low, high, log=low > 0 and high >= LOG_FROM * low)
 
 
 def _with_conditions(hyperparameters: Sequence, configs: Sequence[Config]) -> SearchSpace:
@@ -242,9 +288,10 @@ def _with_conditions(hyperparameters: Sequence, configs: Sequence[Config]) -> Se
         found.append(type(h)(h.name, **kind, when=when))
         if not isinstance(h, Float):
             here = [c[h.name] for c in configs if h.name in c]
-            parents[h.name] = list(dict.fromkeys(here))
-            number = {value: i for i, value in enumerate(parents[h.name])}
-            values[h.name] = np.array([number[c[h.name]] if h.name in c else -1 for c in configs])
+            parents[h.name] = _distinct(here)
+            number = {key_of(value): i for i, value in enumerate(parents[h.name])}
+            numbers = [number[key_of(c[h.name])] if h.name in c else -1 for c in configs]
+            values[h.name] = np.array(numbers)
     return SearchSpace(found)
 
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -163,6 +162,8 @@ class Categorical:
     name: str
     choices: Sequence
     when: Mapping[str, Sequence] = field(default_factory=dict)
+    if TYPE_CHECKING:  # no field: it follows from the choices
+        _index: dict[Any, int] = field(init=False)
 
     def __post_init__(self):
         _check_name_and_when(self)
@@ -178,17 +179,13 @@ class Categorical:
                 raise ValueError(
                     f"{self.name}: choices has {choice!r}, accepted are str, bool, int, float, None"
                 )
-        if len({key_of(choice) for choice in choices}) < len(choices):
+        object.__setattr__(self, "choices", choices)
+        object.__setattr__(self, "_index", {key_of(c): i for i, c in enumerate(choices)})
+        if len(self._index) < len(choices):
             raise ValueError(
                 f"{self.name}: choices={list(choices)!r} has a choice twice, "
                 "accepted are different ones"
             )
-        object.__setattr__(self, "choices", choices)
-
-    @cached_property
-    def _index(self) -> dict[Any, int]:
-        """The number of each choice."""
-        return {key_of(choice): i for i, choice in enumerate(self.choices)}
 
     @property
     def n_values(self) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from metahpo_lite.arguments import check_seed
+from metahpo_lite.arguments import as_floats, as_list, check_seed
 from metahpo_lite.spaces import Config, SearchSpace
 
 
@@ -81,9 +81,10 @@ def _squared_errors(space, configs, scores, seed) -> np.ndarray:
     from sklearn.ensemble import ExtraTreesRegressor
     from sklearn.model_selection import RepeatedKFold
 
-    scores, rng = np.asarray(scores, dtype=float), np.random.RandomState(check_seed(seed))
+    scores, rng = as_floats("scores", scores), np.random.RandomState(check_seed(seed))
+    configs = as_list("configs", configs, "a list of configurations")
     known = np.isfinite(scores)
-    fewest = known.sum(axis=0).min() if scores.size else 0
+    fewest = known.sum(axis=0).min() if scores.size and scores.ndim else 0
     fits = scores.ndim in (1, 2) and len(scores) == len(configs)
     if not fits or fewest < 10 or np.isinf(scores).any():
         raise ValueError(
@@ -94,7 +95,7 @@ def _squared_errors(space, configs, scores, seed) -> np.ndarray:
     y = np.where(known, scores, np.min(scores, axis=0, initial=np.inf, where=known)).squeeze()
     spread = y.std(axis=0)
     y = (y - y.mean(axis=0)) / np.where(spread > 0, spread, 1)  # (n,) or (n, n_tasks)
-    x = space.encode(list(configs))  # (n, d)
+    x = space.encode(configs)  # (n, d)
     errors = np.zeros((1 + len(space), *y.shape[1:]))
     splits = RepeatedKFold(n_splits=5, n_repeats=3, random_state=rng)
     for seen, new in splits.split(x):

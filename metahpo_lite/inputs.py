@@ -69,6 +69,8 @@ class TaskInputs:
                 f"meta_features: got {type(table).__name__}, accepted is a Series, as the function "
                 "meta_features returns it, or a DataFrame with one row a task"
             )
+        for name in table.columns[table.columns.duplicated()]:
+            raise ValueError(f"meta_features: {name!r} occurs twice, accepted is each once")
         for name in table.columns.symmetric_difference(self.columns):
             what = "is unknown" if name in table else "is missing"
             close = did_you_mean(name, self.columns if name in table else table.columns)
@@ -207,5 +209,6 @@ def check_fitted(predictor: Any, attribute: str) -> None:
     """Raise a RuntimeError if `predictor` lacks what `fit` gives it."""
     if not hasattr(predictor, attribute):
         raise RuntimeError(
-            f"{type(predictor).__name__}: not fitted yet; call fit(experience) first"
+            f"{type(predictor).__name__}: not fitted yet; call fit(experience) first: accepted is "
+            "a fitted one"
         )

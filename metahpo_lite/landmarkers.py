@@ -1,6 +1,7 @@
 """Landmarkers: how well simple models do on a table, as meta-features of it."""
 
 import numpy as np
+import pandas as pd
 from sklearn import config_context
 from sklearn.linear_model import Ridge
 from sklearn.metrics import pairwise_distances_argmin
@@ -22,7 +23,7 @@ LANDMARKS = (
 )
 
 
-def landmarkers(X, y, seed) -> dict[str, float]:
+def landmarkers(X: pd.DataFrame, y: np.ndarray, seed: int) -> dict[str, float]:
     """Return the landmarkers of a prepared table, by name."""
     models = {
         "landmark_tree": DecisionTreeClassifier(max_depth=5, random_state=seed),

@@ -387,6 +387,12 @@ class MetaDataset:
         return replace(self, **with_search(self, search, name, family, meta_features))
 
 
+def check_experience(given: Any) -> None:
+    """Raise a TypeError if it is no experience."""
+    if not isinstance(given, MetaDataset):
+        raise TypeError(f"experience: got {given!r}, accepted is a MetaDataset")
+
+
 def as_experience(given: str | os.PathLike | MetaDataset) -> MetaDataset:
     """Return experience as it is, or what `MetaDataset.load` finds under a name or in a folder."""
     return given if isinstance(given, MetaDataset) else MetaDataset.load(given)

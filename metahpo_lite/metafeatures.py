@@ -57,11 +57,13 @@ classes remain
 
 import time
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from metahpo_lite.arguments import check_seed, whole_number
+from metahpo_lite.arguments import as_list, check_seed, whole_number
 from metahpo_lite.datasets import Dataset, as_table
 from metahpo_lite.landmarkers import FOLDS, landmarkers
 from metahpo_lite.tasks import sample_rows, threads
@@ -69,7 +71,10 @@ from metahpo_lite.tasks import sample_rows, threads
 MAX_CORRELATED = 500  # columns, evenly spaced: wide tables have millions of pairs
 
 
-def meta_features(table, y=None, groups=None, seed=0, max_rows=None) -> pd.Series:
+def meta_features(
+    table: Any, y: Any = None, groups: str | Sequence[str] | None = None, seed: int = 0,
+    max_rows: int | None = None,
+) -> pd.Series:  # fmt: skip
     """Describe a table by numbers; the docstring of this module defines each of them.
 
     The order of the rows does not matter.
@@ -109,7 +114,9 @@ def meta_features(table, y=None, groups=None, seed=0, max_rows=None) -> pd.Serie
     return _compute(table, y, groups, seed, max_rows)[0]
 
 
-def meta_feature_seconds(table, y=None, groups=None, seed=0) -> pd.Series:
+def meta_feature_seconds(
+    table: Any, y: Any = None, groups: str | Sequence[str] | None = None, seed: int = 0
+) -> pd.Series:
     """Measure what each group costs, as :func:`meta_features` computes it.
 
     Parameters
@@ -145,9 +152,13 @@ def _compute(table, y, groups, seed, max_rows=None) -> tuple[pd.Series, pd.Serie
 
 
 def _check_groups(groups) -> list[str]:
-    chosen = [groups] if isinstance(groups, str) else list(GROUPS if groups is None else groups)
-    if not chosen or not set(chosen) <= set(GROUPS):
-        raise ValueError(f"groups: got {groups!r}, accepted is one or more of {list(GROUPS)}")
+    accepted = f"one or more of {list(GROUPS)}"
+    if groups is None or isinstance(groups, str):
+        chosen = list(GROUPS) if groups is None else [groups]
+    else:
+        chosen = as_list("groups", groups, accepted)
+    if not chosen or not all(isinstance(group, str) and group in GROUPS for group in chosen):
+        raise ValueError(f"groups: got {groups!r}, accepted is {accepted}")
     return [group for group in GROUPS if group in chosen]
 
 

@@ -26,7 +26,7 @@ from metahpo_lite.inputs import (
     left_out_folds,
     normal_ranks,
 )
-from metahpo_lite.metadata import MetaDataset
+from metahpo_lite.metadata import MetaDataset, check_experience
 from metahpo_lite.networks import Ensemble, beside, listwise_loss, squared_loss
 from metahpo_lite.spaces import Config, SearchSpace, check_same_space
 
@@ -75,6 +75,7 @@ class PerformancePredictor:
         ValueError
             If there are fewer than two families.
         """
+        check_experience(experience)
         return self._train(experience, TaskInputs(experience.meta_features), None)
 
     def fine_tune(self, experience: MetaDataset) -> PerformancePredictor:

@@ -166,7 +166,7 @@ class MetaSampler(BaseSampler):
                 "MetaDataset.from_optuna([...])"
             )
         with self.lock:
-            config = trial.system_attrs.get(PROPOSED) or self._propose(study, trial)
+            config = self._proposed(trial) or self._propose(study, trial)
         if name in config:
             return config[name]
         return self.experience.space[name].decode(self.rng.random())  # inactive: of no effect
@@ -181,7 +181,7 @@ class MetaSampler(BaseSampler):
             self.study_name, self.learned = study.study_name, set()
         running = []
         for other in study.get_trials(deepcopy=False):
-            proposed = other.system_attrs.get(PROPOSED)
+            proposed = self._proposed(other)
             if other.state.is_finished() and other.number not in self.learned:
                 self.learned.add(other.number)
                 self._learn(other, proposed, study.direction)
@@ -198,6 +198,14 @@ class MetaSampler(BaseSampler):
         study._storage.set_trial_system_attr(trial._trial_id, PROPOSED, config)
         trial.system_attrs[PROPOSED] = config
         return config
+
+    def _proposed(self, trial: FrozenTrial) -> Config | None:
+        """Return what was proposed for a trial, if it was, and with this space."""
+        config = trial.system_attrs.get(PROPOSED)
+        try:
+            return None if config is None else self.experience.space.check(config)
+        except (KeyError, ValueError):
+            return None
 
     def _learn(self, trial: FrozenTrial, proposed: Config | None, direction) -> None:
         """Tell the searcher of a finished trial."""
@@ -256,6 +264,8 @@ def enqueue_portfolio(
         The configurations, in the order in which they will be tried; those that the study tried
         before are not tried again.
     """
+    if not isinstance(study, Study):
+        raise TypeError(f"study: got {study!r}, accepted is an Optuna study")
     configs = greedy_portfolio(as_experience(experience), n)
     for config in configs:
         study.enqueue_trial(config, skip_if_exists=True)

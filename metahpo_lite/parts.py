@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from metahpo_lite.arguments import as_list, whole_number
+from metahpo_lite.arguments import as_list, is_text, whole_number
 from metahpo_lite.datasets import did_you_mean
 from metahpo_lite.hyperparameters import Categorical, Hyperparameter
 from metahpo_lite.spaces import SearchSpace
@@ -18,7 +18,7 @@ from metahpo_lite.storage import config_key
 def check_known(kind: str, given: Sequence[str], known: Sequence[str]) -> None:
     """Raise a KeyError about the first name that is not known."""
     for name in given:
-        if not isinstance(name, str) or name not in known:
+        if not is_text(name) or name not in known:
             hint = did_you_mean(str(name), known)
             raise KeyError(f"{kind}: {name!r} is not in this experience{hint}; accepted is "
                            f"one of {len(known)}")  # fmt: skip
@@ -68,10 +68,15 @@ def of_choices(experience: Any, name: str, choices: Sequence) -> dict[str, Any]:
     """Return what changes in a `MetaDataset` with fewer choices; see its `with_choices`."""
     h = experience.space[name]
     choices = as_list("choices", choices, "a list of choices")
-    if not isinstance(h, Categorical) or not choices:
+    try:
+        if not isinstance(h, Categorical) or not choices:
+            raise ValueError
+        choices = [h.check(choice) for choice in choices]
+    except ValueError:
         raise ValueError(f"choices: got {choices} of {name!r}, accepted are some of "
-                         f"{list(getattr(h, 'choices', []))}")  # fmt: skip
-    kept = {config_key({name: h.check(choice)}) for choice in choices}  # True is not 1
+                         f"{list(getattr(h, 'choices', []))}") from None  # fmt: skip
+
+    kept = {config_key({name: choice}) for choice in choices}  # True is not 1
 
     def stays(value, h=h):
         return config_key({name: h.check(value)}) in kept

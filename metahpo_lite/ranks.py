@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
-from metahpo_lite.arguments import whole_number
+from metahpo_lite.arguments import check_between, whole_number
 from metahpo_lite.regret import finite_array
 
 
@@ -122,7 +123,12 @@ def nemenyi_difference(n_methods: int, n_tasks: int, level: float = 0.95) -> flo
         If there are fewer than two methods or tasks, or `level` is not between 0 and 1.
     """
     k, n = whole_number("n_methods", n_methods, 2), whole_number("n_tasks", n_tasks, 2)
-    if not 0 < level < 1:
-        raise ValueError(f"level: got {level!r}, accepted is between 0 and 1")
-    q = stats.studentized_range.ppf(level, k, np.inf) / np.sqrt(2)
+    check_between("level", level, 0, 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # the integral was not found
+            q = stats.studentized_range.ppf(level, k, np.inf) / np.sqrt(2)
+    except Warning:
+        raise ValueError(f"n_methods, level: got {k} and {level!r}, accepted are fewer methods, or "
+                         "a level farther from 0 and 1") from None  # fmt: skip
     return float(q * np.sqrt(k * (k + 1) / (6 * n)))

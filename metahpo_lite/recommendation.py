@@ -6,6 +6,7 @@ does well. ``python -m metahpo_lite recommend`` prints the same.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,17 +96,31 @@ def doubtful_columns(frame: pd.DataFrame) -> dict[str, str]:
         "an identifier" or "free text": more than half of its texts, and more than 30, are
         different; or "a row number": whole numbers without a gap, or named so, all different.
     """
-    found = {}
+    if not isinstance(frame, pd.DataFrame):
+        raise TypeError(f"frame: got {type(frame).__name__}, accepted is a DataFrame")
+    found: dict[str, str] = {}
     for name, column in frame.items():
-        present = column.dropna()
-        distinct, label = present.nunique(), str(name).lower()
-        if pd.api.types.infer_dtype(present) in TEXTS:
-            texts = present.astype(object).map(str)
-            if distinct > max(30, len(texts) / 2):
-                words = texts.str.count(r"\s+\S").mean() + 1
-                found[name] = "free text" if words >= 3 else "an identifier"
-        elif pd.api.types.is_integer_dtype(present.dtype) and distinct == len(frame) > 30:
-            gapless = present.max() - present.min() == distinct - 1
-            if gapless or label in ("id", "index") or label.endswith(("_id", " id")):
-                found[name] = "a row number"
+        with contextlib.suppress(ArithmeticError, UnicodeError):  # of what as_table refuses
+            if kind := _doubt(column, str(name).lower()):
+                found[name] = kind
     return found
+
+
+def _doubt(column: pd.Series, label: str) -> str:
+    """Say what a column looks like, or nothing."""
+    present = column.dropna()
+    try:
+        distinct = present.nunique()
+    except TypeError:  # lists and the like, which become texts
+        present = present.map(str)
+        distinct = present.nunique()
+    if pd.api.types.infer_dtype(present) in TEXTS:
+        texts = present.astype(object).map(str)
+        if distinct > max(30, len(texts) / 2):
+            words = texts.str.count(r"\s+\S").mean() + 1
+            return "free text" if words >= 3 else "an identifier"
+    elif pd.api.types.is_integer_dtype(present.dtype) and distinct == len(column) > 30:
+        gapless = present.max() - present.min() == distinct - 1
+        if gapless or label in ("id", "index") or label.endswith(("_id", " id")):
+            return "a row number"
+    return ""

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import gammaln
 from threadpoolctl import threadpool_limits
 
-from metahpo_lite.arguments import whole_number
+from metahpo_lite.arguments import as_floats, is_finite, whole_number
 from metahpo_lite.search import Searcher, run
 
 
@@ -36,11 +36,11 @@ def normalised_regret(incumbents: np.ndarray, best: float, worst: float) -> np.n
     ValueError
         If `best` is not above `worst`, or one of the two is not finite.
     """
-    if not (np.isfinite(best) and np.isfinite(worst) and worst < best):
+    if not (is_finite(best) and is_finite(worst) and worst < best):
         raise ValueError(
             f"best, worst: got {best!r} and {worst!r}, accepted are finite numbers, best the larger"
         )
-    incumbents = np.asarray(incumbents, dtype=float)
+    incumbents = as_floats("incumbents", incumbents)
     return (best - np.where(np.isnan(incumbents), worst, incumbents)) / (best - worst)
 
 
@@ -90,7 +90,7 @@ def regret_curve(
         If `scores` is empty, not one row, or has an infinite one; `best` is not above `worst`; or
         `n_trials` is below one.
     """
-    scores = np.asarray(scores, dtype=float)
+    scores = as_floats("scores", scores)
     if scores.ndim != 1 or not scores.size or np.isinf(scores).any():
         raise ValueError(
             f"scores: got shape {scores.shape}, {np.isinf(scores).sum()} infinite; accepted is a "
@@ -196,8 +196,8 @@ def score_gap(incumbents: np.ndarray, best: float) -> np.ndarray:
     ValueError
         If `best` is not finite, or an incumbent is infinite.
     """
-    incumbents = np.asarray(incumbents, dtype=float)
-    if not np.isfinite(best):
+    incumbents = as_floats("incumbents", incumbents)
+    if not is_finite(best):
         raise ValueError(f"best: got {best!r}, accepted is a finite number")
     if np.isinf(incumbents).any():
         raise ValueError(
@@ -227,7 +227,7 @@ def expected_incumbent(scores: np.ndarray) -> np.ndarray:
     ValueError
         If the scores are not one-dimensional, or all are NaN.
     """
-    scores = np.asarray(scores, dtype=float)
+    scores = as_floats("scores", scores)
     if scores.ndim != 1 or not np.isfinite(scores).any() or np.isinf(scores).any():
         raise ValueError("scores: got none, infinity or a table, accepted is one row of scores")
     ranked = np.sort(np.where(np.isnan(scores), np.nanmin(scores), scores))[::-1]
@@ -245,7 +245,7 @@ def _log_choose(n: int | np.ndarray, k: np.ndarray) -> np.ndarray:
 
 def finite_array(argument: str, values, dimensions: Sequence[int], accepted: str) -> np.ndarray:
     """Return the values as an array of finite numbers, or raise an error that says what lacks."""
-    values = np.asarray(values, dtype=float)
+    values = as_floats(argument, values)
     if values.ndim not in dimensions or not values.size or not np.isfinite(values).all():
         raise ValueError(
             f"{argument}: got shape {values.shape}, {np.sum(~np.isfinite(values))} NaN or "

@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, overload
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from scipy.stats import qmc
@@ -71,6 +70,8 @@ class SearchSpace:
     """
 
     hyperparameters: Sequence[Hyperparameter]
+    if TYPE_CHECKING:  # no field: it follows from the others
+        _by_name: dict[str, Hyperparameter] = field(init=False)
 
     def __post_init__(self):
         given = as_list("hyperparameters", self.hyperparameters, "a list of them")
@@ -98,10 +99,7 @@ class SearchSpace:
                 for value in values:
                     earlier[parent].check(value)
             earlier[h.name] = h
-
-    @cached_property
-    def _by_name(self) -> dict[str, Hyperparameter]:
-        return {h.name: h for h in self.hyperparameters}
+        object.__setattr__(self, "_by_name", earlier)
 
     @property
     def names(self) -> list[str]:
@@ -147,7 +145,7 @@ class SearchSpace:
         for h in self.hyperparameters:
             if is_active(h, checked):
                 if h.name not in config:
-                    raise KeyError(f"config: {h.name!r} is missing, accepted is {accepted(h)}")
+                    raise KeyError(f"config: {h.name!r} is missing, {accepted(h)} is accepted")
                 checked[h.name] = h.check(config[h.name])
             elif h.name in config:
                 raise ValueError(

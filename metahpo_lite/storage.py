@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import ArrayLike
 
-from metahpo_lite.about import checked_about
+from metahpo_lite.about import check_names, checked_about
 from metahpo_lite.hyperparameters import Categorical, Float
 from metahpo_lite.spaces import Config, SearchSpace
 
@@ -251,14 +251,6 @@ def configs_of(space: SearchSpace, table: pa.Table, where: Path | str) -> list[C
     return configs
 
 
-def check_names(space: SearchSpace) -> None:
-    """Raise a ValueError if a hyperparameter has the name of a column that tables have anyway."""
-    for name in ("config", "score", "task"):
-        if name in space.names:
-            raise ValueError(f"space: a hyperparameter is called {name!r}, accepted is another "
-                             "name: tables of experience have such a column")  # fmt: skip
-
-
 def config_key(config: Config) -> str:
     """Return what tells configurations apart, True from 1 too."""
     return json.dumps(config)
@@ -359,7 +351,7 @@ def _is_there(log) -> bool:
         return False
 
 
-def append(log, row: dict) -> None:
+def append(log: BinaryIO, row: dict) -> None:
     """Write one line; it survives the end of this process, but not that of the power.
 
     Raises
@@ -381,7 +373,7 @@ def append(log, row: dict) -> None:
         raise unwritable(log.name, error) from None
 
 
-def read_log(log) -> list[dict]:
+def read_log(log: BinaryIO) -> list[dict]:
     """Return the rows of the log; a last line that was torn is cut off."""
     log.seek(0)
     content = log.read()
@@ -391,8 +383,8 @@ def read_log(log) -> list[dict]:
     rows = []
     for number, line in enumerate(content[:end].splitlines(), 1):
         try:
-            rows.append(json.loads(line))
-        except ValueError:
-            raise ValueError(f"{log.name}: line {number} is no JSON: the disk lost it; "
+            rows.append(dict(json.loads(line)))
+        except (TypeError, ValueError, RecursionError):
+            raise ValueError(f"{log.name}: line {number} is no JSON: the disk lost it; accepted: "
                              "delete this line, and it is evaluated again") from None  # fmt: skip
     return rows

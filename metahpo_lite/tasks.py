@@ -207,7 +207,9 @@ class LiveTask:
         return folds
 
 
-def sample_rows(y: np.ndarray, max_rows: int | None, at_least: int, rng) -> np.ndarray:
+def sample_rows(
+    y: np.ndarray, max_rows: int | None, at_least: int, rng: np.random.Generator
+) -> np.ndarray:
     """Draw about `max_rows` row numbers, class by class, and some of every class."""
     if max_rows is None or len(y) <= max_rows:
         return np.arange(len(y))

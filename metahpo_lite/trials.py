@@ -6,7 +6,7 @@ What is wrong in a table is said with its name, the column and the row, counted 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import ExtraTreesRegressor
 
+from metahpo_lite.about import check_names
 from metahpo_lite.arguments import check_seed, is_text, whole_number
 from metahpo_lite.histories import History, configs_in
 from metahpo_lite.hyperparameters import Categorical, Float, Hyperparameter, Int, is_number
 from metahpo_lite.spaces import Config, SearchSpace
-from metahpo_lite.storage import SCORES, TASKS, check_names, config_key, refuse
+from metahpo_lite.storage import SCORES, TASKS, config_key, refuse
 
 SURROGATE = "100 extremely randomised trees per task"
 STATUS = ("ok", "failed", "timeout")
@@ -49,7 +50,7 @@ def checked_configs(space: SearchSpace, configs: Sequence[Mapping]) -> tuple[Con
 def checked_tasks(tasks: pd.DataFrame, where: Where) -> pd.DataFrame:
     """Return the tasks, index ``task``, with all of `TASKS`; a ValueError says what is bad."""
     check_frame(tasks, where)
-    names = tasks.index.to_series().reset_index(drop=True)
+    names = pd.Series(list(tasks.index), dtype=object)
     refuse(where, "task", [not (is_text(t) and t) for t in names], names, "a name")
     refuse(where, "task", names.duplicated(), names, "each task once")
     if names.empty:
@@ -83,7 +84,8 @@ def checked_trials(
                          "config, score")  # fmt: skip
     trials = trials.reset_index(drop=True).reindex(columns=SCORES.names)
     names, code = _coded(trials["task"], where)
-    task = np.array([*tasks.get_indexer(names), -1])[code]
+    nameless = tasks.get_indexer(pd.Index([None], dtype=tasks.dtype))  # what has the code -1
+    task = np.array([*tasks.get_indexer(names), *nameless])[code]
     refuse(where, "task", task < 0, trials["task"], "one of the tasks")
     number = _numbers(trials["config"], where)
     bad = ~(number.between(0, n_configs - 1) & (np.floor(number) == number))
@@ -123,6 +125,25 @@ def checked_trials(
     return trials.iloc[order].reset_index(drop=True)
 
 
+def check_logged(rows: Sequence[Mapping[str, Any]], n_configs: int, where: Where) -> None:
+    """Raise a ValueError about the first row of a log that no collection wrote."""
+    for number, row in enumerate(rows, 1):
+        known = row.get("meta_features")
+        if "config" in row:
+            score: Any = row.get("score")
+            seconds = [row.get("std"), row.get("seconds")]
+            ok = row["config"] in range(n_configs) and row.get("status") in STATUS
+            ok = ok and (is_number(score) and abs(score) < 1e308) == (row["status"] == "ok")
+            ok = ok and all(v is None or (is_number(v) and not v < 0) for v in seconds)
+            ok = ok and is_text(row.get("reason"))
+        else:
+            ok = isinstance(known, dict) and all(v is None or is_number(v) for v in known.values())
+        if not (ok and is_text(row.get("task")) and row["task"]):
+            raise ValueError(f"{where}: line {number} is {dict(row)}, accepted is what a "
+                             "collection wrote: delete this line, and it is evaluated "
+                             "again")  # fmt: skip
+
+
 def checked_meta_features(
     table: pd.DataFrame | None, tasks: pd.Index, where: Where
 ) -> pd.DataFrame | None:
@@ -130,7 +151,7 @@ def checked_meta_features(
     if table is None:
         return None
     check_frame(table, where)
-    names = table.index.to_series().reset_index(drop=True)
+    names = pd.Series(list(table.index), dtype=object)
     known = [is_text(name) and name in tasks for name in names]
     refuse(where, "task", ~np.array(known, dtype=bool), names, "one of the tasks of the experience")
     refuse(where, "task", names.duplicated(), names, "each task once")
@@ -304,6 +325,8 @@ def _space_of_columns(values: pd.DataFrame) -> SearchSpace:
     for name, column in values.items():
         refuse("table", str(name), column.isna(), column, "a value: only a space tells where a "
                "hyperparameter is inactive")  # fmt: skip
+        odd = [not isinstance(value, Hashable) for value in column]
+        refuse("table", str(name), odd, column, "a number or a text")
         distinct = column.unique()
         number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
         if not number or len(distinct) == 1:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from collect_cases import TABLES, collect, snapshot, table
 
-from metahpo_lite import MetaDataset, storage
+from metahpo_lite import MetaDataset
 from metahpo_lite.__main__ import main, read_own
 from metahpo_lite.collect import LOG
 
@@ -144,13 +144,11 @@ def test_fewer_tables_after_an_interrupt_lose_nothing(tmp_path, monkeypatch):
     """What the log holds whole of another table stays there until that is asked for again."""
     count = []
 
-    def stop(path, content):
-        if path.name == "tasks.parquet":
-            raise KeyboardInterrupt
-        storage.write_file(path, content)
+    def stop(contents):
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("metahpo_lite.collect.write_file", stop)
+        patch.setattr("metahpo_lite.collect.write_files", stop)  # of the tasks and their scores
         with pytest.raises(KeyboardInterrupt):
             collect(tmp_path / "e")
     few = collect(tmp_path / "e", TABLES[:1])

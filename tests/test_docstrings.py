@@ -80,7 +80,7 @@ class A:
     assert [n for n, d in found if not ast.get_docstring(d)] == ["m.f", "m.A.g", "m.A.B"]
 
 
-@pytest.mark.parametrize("package", ["metahpo_lite", "course", "tools", "benchmarks"])
+@pytest.mark.parametrize("package", ["metahpo_lite", "course", "benchmarks"])
 def test_all_public_names_have_a_docstring(package, record_property):
     """Of every module, not only of those that `import metahpo_lite` gives."""
     found = [

@@ -7,8 +7,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import spearmanr
 from meta_model_cases import NEW, made, some
+from scipy.stats import spearmanr
 from test_networks import problem
 
 from metahpo_lite import (

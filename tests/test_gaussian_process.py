@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from space_cases import MIXED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+from space_cases import MIXED
 
 from metahpo_lite.gaussian_process import (
     NOISE,

@@ -74,7 +74,7 @@ def project(tmp_path, monkeypatch):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
     subprocess.run(["git", "init", "-q"], cwd=root, check=True)
-    monkeypatch.setattr(mutants, "PRELOADED", ())
+    monkeypatch.setattr(mutants, "PRELOADED", ("nbval.plugin",))
     return root
 
 

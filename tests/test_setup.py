@@ -148,6 +148,17 @@ def test_file_imports_only_from_files_above_it(path):
     assert set(imported_modules(ast.parse(path.read_text(encoding="utf-8")))) <= above
 
 
+def test_no_file_is_longer_than_400_lines():
+    made = {".venv", ".git", "build", "dist", "node_modules"}
+    found = {
+        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
+        for path in ROOT.rglob("*.py")
+        if not made & set(path.relative_to(ROOT).parts)
+    }
+    assert len(found) > 100
+    assert {name: lines for name, lines in found.items() if lines > 400} == {}
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")

@@ -63,7 +63,7 @@ def test_each_assert_is_counted_once_and_no_error_ends_the_lesson(tmp_path):
     ]
     book = nb.new_notebook(cells=[nb.new_markdown_cell("# Title"), *map(nb.new_code_cell, cells)])
     nbformat.write(book, tmp_path / "04_toy.ipynb")
-    found = shuffled.claims(tmp_path / "04_toy.ipynb")
+    found, errors = shuffled.claims(tmp_path / "04_toy.ipynb")
     assert [(row["cell"], row["result"], row["source"]) for row in found] == [
         (3, "failed", "assert best['kernel'] == 'no such kernel'"),
         (3, "held", "assert best"),
@@ -72,6 +72,7 @@ def test_each_assert_is_counted_once_and_no_error_ends_the_lesson(tmp_path):
         (5, "not reached", "assert best"),
         (6, "not reached", "assert 1 / 0"),
     ]
+    assert [row["cell"] for row in errors] == [5, 6]
 
 
 @pytest.mark.parametrize("name", QUICK)

@@ -48,9 +48,14 @@ def read(path):
 
 
 def write(book, path):
-    """Write a notebook under another name first: an interrupted run leaves the old file."""
+    """Write a notebook."""
+    write_text(nbformat.writes(book).rstrip("\n") + "\n", path)
+
+
+def write_text(text, path):
+    """Write a file under another name first: an interrupted run leaves the old one."""
     beside = path.with_name(f".{path.name}.new")
-    nbformat.write(book, beside)
+    beside.write_text(text, encoding="utf-8")
     os.replace(beside, path)
 
 
@@ -171,7 +176,7 @@ def measure(root, paths, limits=True):
         if seconds > MAX_SECONDS or peak > MAX_GIGABYTES * 1e9:
             too_much.append(path.name)
     text = json.dumps(times, indent=1, sort_keys=True) + "\n"
-    (root / "notebooks" / "times.json").write_text(text, encoding="utf-8")
+    write_text(text, root / "notebooks" / "times.json")
     navigation(root)
     if too_much and limits:
         raise LessonError(f"above {MAX_SECONDS} s or {MAX_GIGABYTES} GB: {', '.join(too_much)}")
@@ -266,7 +271,7 @@ def navigation(root, check=False):
     if new != old:
         stale.append(readme)
         if not check:
-            readme.write_text(new, encoding="utf-8")
+            write_text(new, readme)
     return stale
 
 

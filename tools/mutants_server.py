@@ -54,12 +54,16 @@ def wait(child, seconds):
 
     Other work on the machine is not its fault; but what waits for ever uses none.
     """
-    end = time.monotonic() + WAITS * seconds
-    while time.monotonic() < end and used(child) < seconds:
+    end, look = time.monotonic() + WAITS * seconds, 0.0
+    while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
-        time.sleep(0.05)
+        if time.monotonic() > look:  # it goes through all processes of the machine
+            if used(child) > seconds:
+                break
+            look = time.monotonic() + 2
+        time.sleep(0.03)
     return None
 
 

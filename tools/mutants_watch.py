@@ -5,6 +5,7 @@ write the first that fails into MUTANTS_OUT. Without it: run all, and write ther
 runs of the package, in this process; and whether it starts another process.
 """
 
+import inspect
 import json
 import os
 import sys
@@ -17,6 +18,7 @@ import pytest
 
 OUT = Path(os.environ["MUTANTS_OUT"])
 ORDER = os.environ.get("MUTANTS_ORDER")
+CLOCKS = ("perf_counter", "monotonic", "process_time", "time.time", "cheapest")  # of a timed test
 
 # The same examples at each run; to find the smallest one that fails takes too long
 hypothesis.settings.register_profile(
@@ -80,7 +82,9 @@ class Coverage:
         # of joblib's, which start otherwise; its tracker of resources stays until the end
         workers = [p for p in children if not is_tracker(p)]
         started = self.processes > before or bool(workers)
-        self.tests[item.nodeid] = {"seconds": round(seconds, 3), "processes": started, "lines": {}}
+        timed = any(word in inspect.getsource(item.function) for word in CLOCKS)
+        self.tests[item.nodeid] = {"seconds": round(seconds, 3), "processes": started,
+                                   "timed": timed, "lines": {}}  # fmt: skip
 
     def pytest_sessionfinish(self, exitstatus):
         """Write all of it."""

@@ -62,13 +62,15 @@ def first_failure(path):
 
 
 def claims(path):
-    """Run a lesson on shuffled data; return what became of each of its asserts.
+    """Run a lesson on shuffled data; return what became of each of its asserts, and other errors.
 
     Returns
     -------
-    list of dict
+    found : list of dict
         cell (its number, counted from 1), source, and result: "failed", "held", or "not reached"
         if its cell ended before it, or an error came in its place.
+    errors : list of dict
+        cell, and what was raised there.
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "claims.jsonl"
@@ -85,19 +87,23 @@ def claims(path):
         worst = found.setdefault(place, row["result"])
         if row["result"] == "failed" or worst == "not reached":
             found[place] = row["result"]
-    return [{"cell": cell, "source": source, "result": result}
-            for (cell, source), result in found.items()]  # fmt: skip
+    found = [{"cell": cell, "source": source, "result": result}
+             for (cell, source), result in found.items()]  # fmt: skip
+    errors = [{"cell": i, "error": f"{out.ename}: {out.evalue}"[:300]}
+              for i, cell in enumerate(book.cells) for out in cell.get("outputs", ())
+              if out.output_type == "error"]  # fmt: skip
+    return found, errors
 
 
 def summary(path, key):
     """Run a lesson; return the counts, and each assert."""
-    found = claims(path)
+    found, errors = claims(path)
     failed = [claim["cell"] for claim in found if claim["result"] == "failed"]
     counts = {name: sum(claim["result"] == name for claim in found)
               for name in ("failed", "held", "not reached")}  # fmt: skip
     first = min(failed, default=None)
     about = {"lesson": path.stem, "asserts": len(found), **counts, "first_failing_cell": first}
-    return about | {"claims": found, "key": key}
+    return about | {"claims": found, "errors": errors, "key": key}
 
 
 def main(arguments=None):

@@ -2,14 +2,25 @@
 
 import json
 import os
+import signal
 import subprocess
 import time
 from datetime import datetime, timezone
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 START = time.monotonic()
 WHAT = {}  # the first line of each test's docstring, by its name
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c():
+    """Let SIGINT interrupt, here and in what is started: in the background a shell lets it not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def pytest_collection_modifyitems(items):

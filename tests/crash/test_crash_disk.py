@@ -3,7 +3,6 @@
 import errno
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -19,6 +18,8 @@ from victims import finished, root, silent, slow
 
 from metahpo_lite import MetaDataset
 from metahpo_lite.storage import LOG, append, locked, read_log, write_files
+
+resource = pytest.importorskip("resource")  # not on Windows
 
 
 def told(path, function, *args, **options):

@@ -133,21 +133,30 @@ def command(folder, jobs=2, configs=30):
             "--jobs", str(jobs)]  # fmt: skip
 
 
+def size_of(log):
+    try:
+        return log.stat().st_size
+    except FileNotFoundError:  # not yet, or no longer
+        return 0
+
+
 @slow
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_the_command_with_workers(sign, tmp_path, record_property):
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGINT", "SIGTERM"])
+def test_the_command_with_workers(name, tmp_path, record_property):
     """The command line with two workers and a time limit, ended at random moments, goes on."""
+    sign = getattr(signal, name)
     rng, ended, before = np.random.default_rng(int(sign)), 0, {}
-    folder = tmp_path / "e"
+    folder, log = tmp_path / "e", tmp_path / "e" / LOG
     for _ in range(60):
         process = subprocess.Popen(
             command(folder), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
             start_new_session=True,
         )  # fmt: skip
-        while process.poll() is None and not (folder / LOG).exists():
-            time.sleep(0.02)
-        begin = time.monotonic() + rng.uniform(0, 4)
+        size = size_of(log)
+        while process.poll() is None and size_of(log) == size:
+            time.sleep(0.02)  # until the workers are at work
+        begin = time.monotonic() + rng.uniform(0, 1)
         while process.poll() is None and time.monotonic() < begin:
             time.sleep(0.02)
         if process.poll() is None:

@@ -249,7 +249,7 @@ def test_ctrl_c_at_random_moments_of_a_search(jobs, record_property, workers):
     rng, kept = np.random.default_rng(3), 0
     for _ in range(15):
         found = search(SearchSpace([Int("n", 0, 500)]), n_trials=400, n_jobs=jobs, refit=True)
-        wait = rng.uniform(0.2, 4)
+        wait = rng.uniform(0.2, 4 * jobs**2)  # workers take a while to start
         timer = threading.Timer(wait, os.kill, [os.getpid(), signal.SIGINT])
         begin = time.monotonic()
         try:

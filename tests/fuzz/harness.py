@@ -136,8 +136,11 @@ def blame(error: Exception) -> None:
         raise AssertionError(f"an error from the depth: {what}") from error
     if error.__context__ is not None and not error.__suppress_context__:
         raise AssertionError(f"an error that shows another one's traceback: {what}") from error
+    if isinstance(error, OSError) and "cannot be written: " in (error.strerror or ""):
+        return  # with the file and the system's reason
     message = str(error.args[0]) if error.args else ""
-    if "accepted" not in message or not re.match(r"[^:]+: ", message):
+    plain = isinstance(error, (FileNotFoundError, FileExistsError))  # that says enough
+    if not (plain or "accepted" in message) or not re.match(r"[^:]+: ", message):
         raise AssertionError(f"it does not say where, and what is accepted: {what}") from error
 
 

@@ -23,9 +23,7 @@ def odd_objects() -> list:
     ]  # fmt: skip
 
 
-texts = st.one_of(
-    st.sampled_from(ODD_TEXTS), st.text(st.characters(), max_size=8)
-)
+texts = st.one_of(st.sampled_from(ODD_TEXTS), st.text(st.characters(), max_size=8))
 numbers = st.one_of(
     st.sampled_from(ODD_NUMBERS), st.integers(-9, 9), st.integers(), st.floats(), st.floats(-2, 2)
 )
