@@ -227,6 +227,8 @@ def run_recommend(args: argparse.Namespace) -> None:
                          f"accepted is that of {args.learner}: {learner.space.names}")  # fmt: skip
     if args.out and not (folder := Path(args.out).absolute().parent).is_dir():
         raise FileNotFoundError(f"--out: there is no folder {folder}")  # now, not after a search
+    if args.out and os.path.isdir(args.out):
+        raise IsADirectoryError(f"--out: {args.out} is a folder; accepted: the name of a file")
     frame, notes = read_table(args.table, "FILE"), []
     features = frame.drop(columns=[args.target], errors="ignore")
     for name, kind in doubtful_columns(features).items():

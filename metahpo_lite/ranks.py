@@ -122,7 +122,8 @@ def nemenyi_difference(n_methods: int, n_tasks: int, level: float = 0.95) -> flo
     ValueError
         If there are fewer than two methods or tasks, or `level` is not between 0 and 1.
     """
-    k, n = whole_number("n_methods", n_methods, 2), whole_number("n_tasks", n_tasks, 2)
+    k = whole_number("n_methods", n_methods, 2, 1000)
+    n = whole_number("n_tasks", n_tasks, 2, 10**9)
     check_between("level", level, 0, 1)
     try:
         with warnings.catch_warnings():

@@ -12,8 +12,8 @@ import quality
 
 STAMP = {"date": "2026-11-30T12:00:00+00:00", "commit": "abc+"}
 FUZZ = STAMP | {
-    "seed": 3, "seconds": 60.0, "inputs": 1200, "right_answers": 700, "clear_errors": 499,
-    "failures": ["test_x"], "inputs_per_test": {"test_x": 1200},
+    "seed": 3, "seconds": 60.0, "inputs": 1200, "right answers": 700, "clear errors": 499,
+    "failures": ["test_x"], "inputs per test": {"test_x": 1200},
 }  # fmt: skip
 PERF = STAMP | {
     "python": "3.11.7", "cores": 2, "measures": [

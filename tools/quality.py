@@ -88,11 +88,11 @@ def minutes(seconds):
 
 def fuzz(found):
     """Return the part on generated input."""
-    rows = [(f"`{name}`", number) for name, number in found["inputs_per_test"].items()]
+    rows = [(f"`{name}`", number) for name, number in found["inputs per test"].items()]
     return f"""## Hostile input: `make fuzz`
 
 {stamp(found)} {found["inputs"]:,} generated inputs in {minutes(found["seconds"])}
-(seed {found["seed"]}): {found["right_answers"]:,} right answers, {found["clear_errors"]:,} clear
+(seed {found["seed"]}): {found["right answers"]:,} right answers, {found["clear errors"]:,} clear
 errors of ours, {len(found["failures"])} failures. A failure is anything else: an error from the
 depth of another library, a wrong answer without an error, a hang, a changed file. A fixed sample is
 part of `make test`.

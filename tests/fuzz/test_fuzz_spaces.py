@@ -22,7 +22,9 @@ names = mostly(st.sampled_from(["a", "b", "learning rate", "é", "名"]), st.one
 logs = mostly(st.booleans())
 whens = st.one_of(
     st.just({}),
-    st.dictionaries(mostly(st.sampled_from("abc")), st.one_of(anything, st.lists(scalars))),
+    st.dictionaries(
+        mostly(st.sampled_from("abc"), scalars), st.one_of(anything, st.lists(scalars))
+    ),
     anything,
 )
 choice_lists = st.one_of(
