@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,6 +44,6 @@ def check_names(space: SearchSpace) -> None:
                              "name: tables of experience have such a column")  # fmt: skip
         choices = h.choices if isinstance(h, Categorical) else ()
         for text in (h.name, *choices):
-            if isinstance(text, str) and not is_text(text):
+            if (isinstance(text, str) and not is_text(text)) or text in (math.inf, -math.inf):
                 raise ValueError(f"space: {h.name!r} has {text!r}, accepted is text that UTF-8 "
-                                 "can hold")  # fmt: skip
+                                 "can hold, or a finite number")  # fmt: skip

@@ -88,7 +88,7 @@ def as_list(argument: str, given: Any, accepted: str) -> list:
 def as_floats(argument: str, values: Any) -> np.ndarray:
     """Return the values as an array of float64, or raise a ValueError that names the argument."""
     try:
-        if getattr(getattr(values, "dtype", None), "kind", "f") not in "cmMSUV":
+        if np.asarray(values).dtype.kind in "biufO":
             with np.errstate(all="ignore"):  # a longer float becomes infinite
                 numbers = np.asarray(values, dtype=float)
             if not np.any((np.abs(numbers) > _LARGEST) & np.isfinite(numbers)):

@@ -267,7 +267,9 @@ def load_dataset(name: str) -> Dataset:
     ModuleNotFoundError
         If its package is not installed; the message says how to install it.
     """
-    kept = _load(name if isinstance(name, str) else repr(name))  # which is no dataset
+    if not isinstance(name, str):
+        raise KeyError(f"name: {name!r} is not a dataset; accepted: the index of list_datasets()")
+    kept = _load(name)
     return replace(kept, X=kept.X.copy(), y=kept.y.copy())
 
 

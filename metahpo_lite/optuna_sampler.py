@@ -263,6 +263,11 @@ def enqueue_portfolio(
     list of dict
         The configurations, in the order in which they will be tried; those that the study tried
         before are not tried again.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no study, or `n` is below 1.
     """
     if not isinstance(study, Study):
         raise TypeError(f"study: got {study!r}, accepted is an Optuna study")

@@ -328,7 +328,7 @@ def _space_of_columns(values: pd.DataFrame) -> SearchSpace:
         odd = [not isinstance(value, Hashable) for value in column]
         refuse("table", str(name), odd, column, "a number or a text")
         distinct = column.unique()
-        number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+        number = pd.api.types.is_integer_dtype(column) or pd.api.types.is_float_dtype(column)
         if not number or len(distinct) == 1:
             found.append(Categorical(str(name), sorted(distinct.tolist(), key=str)))
             continue

@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE, TESTS = "metahpo_lite", "tests"
 # Not of the library: lessons, benchmarks, documents, the set-up, and tools such as this one
 OTHERS = (*LESSONS, "benchmark", "limits", "transfer", "accessibility", "docs.", "setup", "lock.",
-          "matrix", "mutants.", "shuffled")  # fmt: skip
+          "matrix", "mutants.", "perf", "quality", "shuffled")  # fmt: skip
 ENOUGH = 0.95  # of the mutations are to be caught
 # What takes long to import; but not TensorFlow, whose threads do not survive a fork
 PRELOADED = ("coverage", "hypothesis.strategies", "joblib", "matplotlib.pyplot", "nbval.plugin",
@@ -131,7 +131,8 @@ class Workplace:
         if order is not None:
             wanted.write_text(json.dumps(order), encoding="utf-8")
             env["MUTANTS_ORDER"] = str(wanted)
-        words = ["-q", "-x", "-n", "0", "-p", "no:cacheprovider", "-p", "mutants_watch"]
+        words = ["-q", "-x", "-n", "0", "-p", "no:cacheprovider", "-p", "mutants_watch",
+                 "-W", "ignore::pytest.PytestAssertRewriteWarning"]  # fmt: skip
         request = {"folder": str(self.tree), "environ": env, "arguments": [*words, test],
                    "log": str(log), "seconds": seconds}  # fmt: skip
         self.server.stdin.write(json.dumps(request) + "\n")

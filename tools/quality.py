@@ -146,7 +146,8 @@ newest of all.
 {table(heads, rows, left=2)}
 """
     if above:
-        text += "\nThe lowest that is allowed has no wheel for that Python, so this was taken:\n\n"
+        text += "\nThe lowest that is allowed has no wheel for that Python, or another package asks for more:
+this was taken.\n\n"
         text += "\n".join(above) + "\n"
     return text
 

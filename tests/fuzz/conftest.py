@@ -26,6 +26,20 @@ def pytest_pyfunc_call(pyfuncitem):
     return answer
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    """Escape what is no text, such as half of a surrogate pair: a worker can not send it."""
+    report = yield
+    if report.failed:
+        report.longrepr = escaped(report.longreprtext)
+        report.sections = [(name, escaped(text)) for name, text in report.sections]
+    return report
+
+
+def escaped(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
+
+
 def pytest_report_header():
     """Say how to repeat this run."""
     inputs = f"{harness.MANY} inputs a test, METAHPO_FUZZ_SEED={harness.SEED}"
@@ -38,7 +52,7 @@ def pytest_terminal_summary(terminalreporter, config):
         return
     tests = {
         report.nodeid.removeprefix("tests/fuzz/test_fuzz_"): dict(report.user_properties)
-        for report in terminalreporter.getreports("passed")
+        for report in sorted(terminalreporter.getreports("passed"), key=lambda r: r.nodeid)
         if "fuzz inputs" in dict(report.user_properties)
     }
     failed = [r.nodeid for kind in ("failed", "error") for r in terminalreporter.getreports(kind)]
@@ -50,7 +64,7 @@ def pytest_terminal_summary(terminalreporter, config):
         "inputs": sum(counts["fuzz inputs"] for counts in tests.values()),
         **{kind: sum(counts[kind] for counts in tests.values()) for kind in KINDS},
         "failures": failed,
-        "inputs per test": {name: counts["fuzz inputs"] for name, counts in sorted(tests.items())},
+        "tests": {name: {kind: counts[kind] for kind in KINDS} for name, counts in tests.items()},
     }
     out = ROOT / "build" / "fuzz.json"
     out.parent.mkdir(exist_ok=True)

@@ -31,6 +31,9 @@ LEFT_OUT = "UserWarning: .* has fewer than two trials with a score: left out"
 
 # ---- made of its parts
 
+# pandas itself cannot hold half a surrogate pair in an index of texts
+labels = st.one_of(scalars, st.tuples(texts)).filter(lambda one: "\\ud" not in repr(one))
+
 
 @st.composite
 def spoiled(draw, frame: pd.DataFrame):
@@ -51,7 +54,7 @@ def spoiled(draw, frame: pd.DataFrame):
             frame = frame.assign(**{"new": new}).drop(columns=frame.columns[column]).rename(
                 columns={"new": frame.columns[column]})  # fmt: skip
         elif how == "more":
-            name = draw(mostly(texts, st.integers() | st.tuples(texts)))
+            name = draw(labels)
             new = draw(columns(n)).set_axis(frame.index).rename(name)
             frame = pd.concat([frame, new], axis=1)
         elif how == "twice" and frame.shape[1]:
@@ -61,12 +64,12 @@ def spoiled(draw, frame: pd.DataFrame):
         elif how == "rows" and n:
             frame = frame.iloc[draw(st.lists(st.integers(0, n - 1), max_size=40))]
         elif how == "index" and n:
-            labels = [*frame.index]
-            labels[draw(st.integers(0, n - 1))] = draw(scalars)
-            frame = frame.set_axis(pd.Index(labels, dtype=object))
+            index = [*frame.index]
+            index[draw(st.integers(0, n - 1))] = draw(labels)
+            frame = frame.set_axis(pd.Index(index, dtype=object))
         elif how == "named" and frame.shape[1]:
             names = [*frame.columns]
-            names[column] = draw(scalars)
+            names[column] = draw(labels)
             frame = frame.set_axis(pd.Index(names, dtype=object), axis=1)
     return frame
 
@@ -230,7 +233,9 @@ def scores_are_those_of(table: pd.DataFrame):
     return right
 
 
-@fuzz(spoiled(TABLE))
+@example(table=TABLE.assign(x=1j))
+@example(table=TABLE.assign(x=float("inf")))
+@fuzz(table=spoiled(TABLE))
 def test_from_trials(table):
     judged(lambda: MetaDataset.from_trials(table, n_configs=3), scores_are_those_of(table))
 

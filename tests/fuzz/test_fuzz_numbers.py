@@ -3,7 +3,7 @@
 import numpy as np
 from harness import REFUSED, fuzz, judged
 from hypothesis import strategies as st
-from values import anything, arrays, mostly, numbers, scalars
+from values import arrays, mostly, numbers, scalars
 
 from metahpo_lite import (
     BayesianSearch,
@@ -31,8 +31,10 @@ from metahpo_lite.hyperparameters import Categorical, Float
 
 rngs = mostly(st.integers(0, 9).map(np.random.default_rng))
 rows = mostly(arrays((6,), (1,), (0,), (5,), (2, 3), ()))
+shares = mostly(st.lists(st.floats(0, 1), min_size=6, max_size=6), rows)
 tables = mostly(arrays((6, 3), (2, 2), (1, 3), (0, 2), (3, 0), (6,), (2, 2, 2)))
-ends = mostly(st.sampled_from([-2.0, 0.0, 1.0, 2.0]), numbers)
+lows = mostly(st.sampled_from([-2.0, -1, 0.0]), numbers)
+highs = mostly(st.sampled_from([0.5, 1, 2.0]), numbers)
 levels = mostly(st.sampled_from([0.5, 0.95]), numbers)
 counts = mostly(st.integers(1, 20), numbers)
 families = mostly(
@@ -46,10 +48,10 @@ def size(values) -> np.ndarray:
 
 def harmless(*given) -> bool:
     """Whether numbers can be added and squared without an overflow."""
-    return all(np.nanmax(size(x), initial=0) < 1e100 for x in given)
+    return all(np.max(size(x), initial=0, where=~np.isnan(size(x))) < 1e90 for x in given)
 
 
-@fuzz(rows, ends, ends, mostly(st.none(), counts))
+@fuzz(rows, highs, lows, mostly(st.none(), counts))
 def test_regret(scores, best, worst, n_trials):
     def right(curve):
         if harmless(scores, best, worst):
@@ -61,7 +63,7 @@ def test_regret(scores, best, worst, n_trials):
     judged(lambda: regret_curve(scores, best, worst, n_trials), right)
 
 
-@fuzz(mostly(arrays((3,), (2, 2), (), (0,))), ends, ends)
+@fuzz(mostly(arrays((3,), (2, 2), (), (0,))), highs, lows)
 def test_normalised_regret(incumbents, best, worst):
     def right(found):
         assert found.shape == np.shape(incumbents)
@@ -76,8 +78,8 @@ def test_normalised_regret(incumbents, best, worst):
 def test_expected_incumbent(scores):
     def right(found):
         if harmless(scores):
-            assert (np.diff(found) >= -1e-9 * size(scores).max()).all()
-            assert np.isclose(found[-1], np.nanmax(scores))
+            assert (np.diff(found) >= -1e-9 * np.nanmax(size(scores))).all()
+            assert np.isclose(found[-1], np.nanmax(np.asarray(scores, dtype=float)))
 
     judged(lambda: expected_incumbent(scores), right)
 
@@ -98,7 +100,7 @@ def test_bootstrap_interval(values, families, rng, level, draws):
     judged(lambda: bootstrap_interval(values, families, rng, level, draws), right)
 
 
-@fuzz(tables, mostly(st.lists(scalars, min_size=6, max_size=6), families))
+@fuzz(tables, mostly(families, st.lists(scalars, min_size=6, max_size=6)))
 def test_average_seeds(values, tasks):
     def right(found):
         names, means = found
@@ -108,7 +110,7 @@ def test_average_seeds(values, tasks):
     judged(lambda: average_seeds(values, tasks), right)
 
 
-@fuzz(rows, rows, families, rngs, levels, mostly(st.just(50)))
+@fuzz(shares, shares, families, rngs, levels, mostly(st.just(50)))
 def test_compare(ours, theirs, families, rng, level, draws):
     def right(found):
         assert found.wins + found.ties + found.losses == len(ours)
@@ -119,7 +121,7 @@ def test_compare(ours, theirs, families, rng, level, draws):
     judged(lambda: compare(ours, theirs, families, rng, level, draws), right)
 
 
-@fuzz(rows)
+@fuzz(shares)
 def test_holm(p_values):
     def right(found):
         assert (found >= p_values).all()
@@ -128,13 +130,17 @@ def test_holm(p_values):
     judged(lambda: holm(p_values), right)
 
 
-@fuzz(tables, counts, counts, levels)
-def test_ranks(values, n_methods, n_tasks, level):
+@fuzz(tables)
+def test_ranks(values):
     def right(ranks):
         assert np.isclose(ranks.mean(), (np.shape(values)[1] + 1) / 2)
 
     judged(lambda: mean_ranks(values), right)
     judged(lambda: friedman(values), lambda f: 0 <= f.chi2_p_value <= 1 and 0 <= f.f_p_value <= 1)
+
+
+@fuzz(mostly(st.integers(2, 20), numbers), mostly(st.integers(2, 99), numbers), levels, share=0.5)
+def test_nemenyi(n_methods, n_tasks, level):
     judged(lambda: nemenyi_difference(n_methods, n_tasks, level), lambda found: found > 0)
 
 
@@ -152,7 +158,11 @@ def test_importance(scores, configs, seed):
     judged(lambda: hyperparameter_importance(SPACE, configs, scores, seed), right)
 
 
-@fuzz(mostly(arrays((4,), (0,), ())), mostly(arrays((4,), (1,))), ends)
+@fuzz(
+    mostly(arrays((4,), (0,), ())),
+    mostly(st.lists(st.floats(1e-6, 9), min_size=4, max_size=4)),
+    highs,
+)
 def test_expected_improvement(mean, std, best):
     judged(lambda: expected_improvement(mean, std, best), lambda gain: np.all(gain >= 0))
     judged(lambda: log_expected_improvement(mean, std, best), lambda g: not np.isnan(g).any())
@@ -170,7 +180,7 @@ def test_standardise(scores):
 @fuzz(
     mostly(arrays((4, 2), (1, 2), (0, 2), (4, 3), (4,))),
     mostly(arrays((4,), (4, 2), (1,), ())),
-    mostly(st.none(), st.one_of(anything, st.just([True, False]))),
+    mostly(st.one_of(st.none(), st.just([True, False]))),
     mostly(arrays((3, 2), (1, 3), (2,))),
 )
 def test_gaussian_process(X, y, categorical, new):
@@ -187,7 +197,7 @@ def test_gaussian_process(X, y, categorical, new):
 
 
 @fuzz(
-    mostly(arrays((2, 2), (2,), (0, 0))),
+    mostly(st.just(np.eye(2) + 0.5), arrays((2, 2), (2,), (0, 0))),
     mostly(arrays((2, 3), (2,), (1, 3))),
     mostly(arrays((2,), (2, 2), (1,))),
     mostly(st.just(1.0)),

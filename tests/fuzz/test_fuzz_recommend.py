@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from harness import REFUSED, fuzz, judged
+from harness import MANY, REFUSED, fuzz, judged
 from hypothesis import strategies as st
 from values import anything, mostly, numbers, scalars, texts
 
@@ -170,7 +170,7 @@ PROCESSES = [
 ]
 
 
-@pytest.mark.parametrize(("words", "code"), PROCESSES)
+@pytest.mark.parametrize(("words", "code"), PROCESSES if MANY else PROCESSES[:1])
 def test_process(words, code, folder):
     """As a process: the exit code, and no traceback."""
     command = [sys.executable, "-m", "metahpo_lite", "recommend", *words]

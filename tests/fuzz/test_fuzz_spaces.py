@@ -21,13 +21,14 @@ logging.set_verbosity(logging.ERROR)
 names = mostly(st.sampled_from(["a", "b", "learning rate", "é", "名"]), st.one_of(texts, anything))
 logs = mostly(st.booleans())
 whens = st.one_of(
-    st.just({}),
+    *[st.just({})] * 6,
     st.dictionaries(
         mostly(st.sampled_from("abc"), scalars), st.one_of(anything, st.lists(scalars))
     ),
     anything,
 )
 choice_lists = st.one_of(
+    st.lists(st.sampled_from(["a", "b", 1, True, "1", 0, None, 0.5]), min_size=1, unique_by=repr),
     st.lists(st.sampled_from(["a", "b", 1, 1.0, True, 0, None, 0.5, -0.0, 2**70]), max_size=5),
     st.lists(scalars, max_size=5),
     st.lists(anything, max_size=3),
@@ -114,13 +115,23 @@ def same(a, b) -> bool:
 # ---- hyperparameters
 
 
-@fuzz(names, mostly(numbers), mostly(numbers), logs, whens)
-def test_float(name, low, high, log, when):
+ranges = st.one_of(
+    st.tuples(numbers, numbers),
+    st.lists(numbers.filter(_is_real), min_size=2, max_size=2).map(sorted),
+    st.tuples(st.sampled_from([1e-308, 1e-9, 1]), st.sampled_from([2, 1e6, 2**40, 1e300])),
+    st.lists(st.integers(-(2**41), 2**41), min_size=2, max_size=2).map(sorted),
+)
+
+
+@fuzz(names, ranges, logs, whens)
+def test_float(name, ends, log, when):
+    low, high = ends
     judged(lambda: Float(name, low, high, log, when), consistent)
 
 
-@fuzz(names, mostly(numbers), mostly(numbers), logs, whens)
-def test_int(name, low, high, log, when):
+@fuzz(names, ranges, logs, whens)
+def test_int(name, ends, log, when):
+    low, high = ends
     judged(lambda: Int(name, low, high, log, when), consistent)
 
 
@@ -129,7 +140,7 @@ def test_categorical(name, choices, when):
     judged(lambda: Categorical(name, choices, when), consistent)
 
 
-@fuzz(hyperparameters(), anything)
+@fuzz(hyperparameters(), st.one_of(anything, st.integers(-9, 9), st.floats(-9, 9)))
 def test_value(make, value):
     h = judged(make, consistent)
     if h is REFUSED:
@@ -148,7 +159,9 @@ def lists_of_hyperparameters(draw):
         "c": lambda name, when: Categorical(name, ["x", "y", 1, None], when=when),
     }
     made = []
-    for _ in range(draw(st.integers(0, 5))):
+    for name in draw(mostly(st.permutations("abcd"), st.just("aab"))):
+        if draw(st.integers(0, 3)) == 3 and made:
+            continue
         when = draw(
             mostly(
                 st.dictionaries(
@@ -160,13 +173,16 @@ def lists_of_hyperparameters(draw):
             )
         )
         kind = draw(st.sampled_from("fic"))
-        made.append(kinds[kind](draw(st.sampled_from("abcd")), when))
-    if draw(st.integers(0, 9)) == 0:
+        if draw(st.integers(0, 15)) < 15:  # the conditions that can be
+            able = {h.name: h for h in made if not isinstance(h, Float)}
+            when = {p: [able[p].decode(0.3), able[p].decode(0.9)] for p in when if p in able}
+        made.append(kinds[kind](name, when))
+    if draw(st.integers(0, 15)) == 15:
         made.append(draw(anything))
     return made
 
 
-@fuzz(st.one_of(lists_of_hyperparameters(), anything), st.integers(1, 40), st.integers(0, 99))
+@fuzz(mostly(lists_of_hyperparameters()), st.integers(1, 40), st.integers(0, 99))
 def test_space(given, n, seed):
     """Samples, grid, JSON and text of any space that can be made."""
     space = judged(lambda: SearchSpace(given))
@@ -207,7 +223,13 @@ def test_encode(given):
     judged(lambda: SPACE.encode(given), right)
 
 
-@fuzz(st.one_of(arrays((D,), (2, D), (0, D), (D, 1), (1, 1, D)), anything))
+unit = st.lists(st.floats(0, 1), min_size=D, max_size=D)
+
+
+@fuzz(
+    st.one_of(unit, st.lists(unit, min_size=1, max_size=3), arrays((D,), (2, D), (0, D), (D, 1)),
+              arrays((1, 1, D)), anything)
+)  # fmt: skip
 def test_decode(points):
     judged(lambda: SPACE.decode(points), valid)
     judged(lambda: SPACE.snap(points), lambda found: valid(found[0]))
@@ -287,8 +309,9 @@ def test_from_json(text):
 # ---- other tools
 
 
-@fuzz(mostly(numbers), mostly(numbers), st.integers(0, 5), names)
-def test_from_scipy(a, b, kind, name):
+@fuzz(ranges, st.integers(0, 5), names)
+def test_from_scipy(ends, kind, name):
+    a, b = ends
     name = name if isinstance(name, str) else "x"
     kinds = [
         lambda: stats.uniform(a, b), lambda: stats.loguniform(a, b), lambda: stats.randint(a, b),
@@ -312,8 +335,9 @@ def test_from_other_objects(given):
     judged(lambda: SearchSpace.from_optuna(given))
 
 
-@fuzz(mostly(numbers), mostly(numbers), st.booleans(), st.integers(0, 3), names, choice_lists)
-def test_from_optuna(a, b, log, kind, name, choices):
+@fuzz(ranges, st.booleans(), st.integers(0, 3), names, choice_lists)
+def test_from_optuna(ends, log, kind, name, choices):
+    a, b = ends
     name = name if isinstance(name, str) else "x"
     kinds = [
         lambda: od.FloatDistribution(a, b, log=log),
@@ -333,14 +357,18 @@ def test_from_optuna(a, b, log, kind, name, choices):
     judged(lambda: SearchSpace.from_optuna({name: given}), right, warns="optuna|Categorical")
 
 
-@fuzz(hyperparameters(), st.floats(0, 1), anything)
-def test_suggest(make, u, value):
+@fuzz(anything, share=0.3)
+def test_no_trial(given):
+    judged(lambda: SPACE.suggest(given))
+
+
+@fuzz(hyperparameters(), st.floats(0, 1))
+def test_suggest(make, u):
     """A space serves an Optuna trial; what it suggests is of the space."""
     h = judged(make)
     if h is REFUSED:
         return
     space = SearchSpace([h])
-    judged(lambda: space.suggest(value))
     fixed = trial.FixedTrial({"x": h.decode(u)})
     judged(lambda: space.suggest(fixed), lambda c: valid(c, space))
     asked = judged(lambda: create_study().ask(space.to_optuna()))
