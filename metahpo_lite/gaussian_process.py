@@ -85,8 +85,8 @@ def posterior(
         If `K` is not positive definite, a number is not finite, or the shapes do not fit.
     """
     K, k, y = as_floats("K", K), as_floats("k", k), as_floats("y", y)
-    n = len(y) if y.ndim in (1, 2) else 0
-    if n < 1 or K.shape != (n, n) or k.ndim != 2 or len(k) != n:
+    n = len(y) if y.ndim in (1, 2) else -1  # none is accepted: then the prior is all there is
+    if n < 0 or K.shape != (n, n) or k.ndim != 2 or len(k) != n:
         raise ValueError(
             f"K, k, y: got shapes {K.shape}, {k.shape} and {y.shape}, accepted are (n, n), "
             "(n, m), and (n,) or (n, t)"

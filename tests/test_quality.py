@@ -13,7 +13,7 @@ import quality
 STAMP = {"date": "2026-11-30T12:00:00+00:00", "commit": "abc+"}
 FUZZ = STAMP | {
     "seed": 3, "seconds": 60.0, "inputs": 1200, "right answers": 700, "clear errors": 499,
-    "failures": ["test_x"], "inputs per test": {"test_x": 1200},
+    "failures": ["test_x"], "tests": {"test_x": {"right answers": 700, "clear errors": 499}},
 }  # fmt: skip
 PERF = STAMP | {
     "python": "3.11.7", "cores": 2, "measures": [

@@ -88,7 +88,7 @@ def minutes(seconds):
 
 def fuzz(found):
     """Return the part on generated input."""
-    rows = [(f"`{name}`", number) for name, number in found["inputs per test"].items()]
+    rows = [(f"`{name}`", *counts.values()) for name, counts in found["tests"].items()]
     return f"""## Hostile input: `make fuzz`
 
 {stamp(found)} {found["inputs"]:,} generated inputs in {minutes(found["seconds"])}
@@ -99,7 +99,7 @@ part of `make test`.
 
 <details><summary>Inputs for each test</summary>
 
-{table(("test", "inputs"), rows)}
+{table(("test", "right answers", "clear errors"), rows)}
 
 </details>
 """
@@ -146,8 +146,10 @@ newest of all.
 {table(heads, rows, left=2)}
 """
     if above:
-        text += "\nThe lowest that is allowed has no wheel for that Python, or another package asks for more:
-this was taken.\n\n"
+        text += (
+            "\nThe lowest that is allowed has no wheel for that Python, or another package asks "
+        )
+        text += "for more, so this was taken:\n\n"
         text += "\n".join(above) + "\n"
     return text
 
