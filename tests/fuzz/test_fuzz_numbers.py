@@ -1,6 +1,7 @@
 """Functions of arrays, with arrays of anything: a right answer, or a clear error."""
 
 import numpy as np
+import pytest
 from harness import REFUSED, fuzz, judged
 from hypothesis import strategies as st
 from values import arrays, mostly, numbers, scalars
@@ -237,3 +238,25 @@ def test_bayesian_search(rng, pool, initial, scores, space):
         if config is REFUSED:
             return
         judged(lambda c=config, s=score: search.update(c, s))
+
+
+# ---- what once went wrong
+
+ONE = np.ones(3)
+MENDED = {
+    "no spread": lambda: expected_improvement(ONE, 0 * ONE, 1.0),
+    "no incumbent": lambda: log_expected_improvement(ONE, ONE, np.nan),
+    "complex scores": lambda: regret_curve(ONE * 1j, 1, 0),
+    "texts for scores": lambda: expected_incumbent(["1", "2"]),
+    "dates for scores": lambda: score_gap(np.array(["2024-01-01"], dtype="M8[D]"), 1.0),
+    "numbers whose sum overflows": lambda: mean_regret([1e308, 1e308], 2),
+    "a million methods": lambda: nemenyi_difference(10**6, 10),
+    "no categories for a dimension": lambda: GaussianProcess.fit(np.eye(2), [0, 1], [True]),
+    "a row for a table": lambda: task_distances(ONE, ONE),
+    "texts for a level": lambda: compare(ONE, ONE, "abc", np.random.default_rng(0), "0.9"),
+}
+
+
+@pytest.mark.parametrize("name", MENDED)
+def test_what_is_refused(name):
+    assert judged(MENDED[name]) is REFUSED

@@ -4,7 +4,8 @@ import json
 import math
 
 import numpy as np
-from harness import REFUSED, fuzz, judged
+import pytest
+from harness import REFUSED, fuzz, in_time, judged
 from hypothesis import example
 from hypothesis import strategies as st
 from optuna import create_study, logging, trial
@@ -374,3 +375,36 @@ def test_suggest(make, u):
     asked = judged(lambda: create_study().ask(space.to_optuna()))
     if asked is not REFUSED:
         valid(space.drop_inactive(asked.params), space)
+
+
+# ---- what once went wrong
+
+MENDED = {
+    "a set": lambda: Categorical("x", {"a", "b"}),
+    "an endless integer": lambda: Float("x", 0, 10**400),
+    "too many samples": lambda: SPACE.sample(np.random.default_rng(0), 2**31),
+    "too many points": lambda: SPACE.sobol(2**31, np.random.default_rng(0)),
+    "too fine a grid": lambda: SPACE.grid(10**9),
+    "a seed for a generator": lambda: SPACE.sample(0),
+    "a list for a name": lambda: SPACE[["C"]],
+    "texts for points": lambda: SPACE.decode(["0.5"] * D),
+    "no numbers in scipy": lambda: SearchSpace.from_scipy({"x": stats.uniform("a", None)}),
+    "no dict of Optuna": lambda: SearchSpace.from_optuna([1]),
+}
+
+
+@pytest.mark.parametrize("name", MENDED)
+def test_what_is_refused(name):
+    assert judged(MENDED[name]) is REFUSED
+
+
+@pytest.mark.parametrize("h", [Int("n", 1, 2**40, log=True), Int("n", 1, 2**40), Float("n", 0, 1)])
+def test_a_fine_grid_of_one(h):
+    """The levels of one number took cubic time."""
+    with in_time(10):
+        found = judged(lambda: SearchSpace([h]).grid(1000), valid_of(SearchSpace([h])))
+    assert len({config["n"] for config in found}) == 1000
+
+
+def valid_of(space):
+    return lambda found: valid(found, space)

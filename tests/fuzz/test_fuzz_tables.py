@@ -139,6 +139,12 @@ def test_a_decimal_that_is_no_number():
     assert judged(lambda: doubtful_columns(frame)) == {}
 
 
+def test_classes_are_told_apart_by_their_texts():
+    """True and 1 are equal, and yet two classes: here each row has another one."""
+    frame = pd.DataFrame({"a": [1, 2, 3], "y": pd.Series([True, 1, "x"], dtype=object)})
+    assert judged(lambda: Dataset.from_frame(frame, "y")) is REFUSED
+
+
 @fuzz(anything, mostly(st.just("y")))
 def test_no_frame(given, target):
     judged(lambda: Dataset.from_frame(given, target))
