@@ -76,7 +76,7 @@ browser: .venv/done  ## run the lessons and exercises in a real browser (needs c
 	$(BIN)/python tests/browser/run_all.py && $(BIN)/python tests/browser/run_all.py --exercises
 	$(BIN)/python -m pytest -n 0 -o norecursedirs=".* build" tests/browser
 fuzz: .venv/done  ## hostile input, thousands of times: a right answer or a clear error (inputs a test: INPUTS=...)
-	METAHPO_FUZZ=$(or $(INPUTS),400) $(BIN)/python -m pytest tests/fuzz $(QUALITY)
+	METAHPO_FUZZ=$(or $(INPUTS),200) $(BIN)/python -m pytest tests/fuzz $(QUALITY)
 crash: .venv/done  ## sudden ends, full disks, two at once: nothing that was finished is lost (as root: all of it)
 	METAHPO_CRASH=1 $(BIN)/python -m pytest -n 0 tests/crash $(QUALITY)
 matrix: .venv/done  ## the suite on the oldest and newest dependencies and each Python (an hour; some: CELLS="oldest-3.10")

@@ -18,7 +18,7 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import FitFailedWarning, NotFittedError
 from victims import VICTIM, Victim, slow
 
-from metahpo_lite import LiveTask, MetaSearchCV
+from metahpo_lite import LiveTask, MetaSearchCV, tasks
 from metahpo_lite.cv_trials import CVTrials
 from metahpo_lite.hyperparameters import Categorical, Int
 from metahpo_lite.spaces import SearchSpace
@@ -123,12 +123,10 @@ print(*found.trials["reason"], sep="|")
 
 def test_an_idle_process_that_is_killed():
     """SIGKILL to the process of the evaluations between two of them: no trial fails of it."""
-    task, me = LiveTask(TABLES[0], VICTIM, time_limit=60.0), psutil.Process()
-    before = set(me.children())
-    scores = []
+    task, scores = LiveTask(TABLES[0], VICTIM, time_limit=60.0), []
     for _ in range(3):
         scores.append(task.evaluate(VICTIM.default))
-        (own,) = [p for p in set(me.children()) - before if "LokyProcess" in " ".join(p.cmdline())]
+        (own,) = map(psutil.Process, tasks._mine.worker._processes)
         own.kill()
         own.wait(30)
         time.sleep(0.5)  # as between two trials of a searcher that thinks
