@@ -43,6 +43,8 @@ def task_distances(A: np.ndarray, B: np.ndarray, metric: str = "euclidean") -> n
         raise ValueError(f"A, B: got {A.shape} and {B.shape}, accepted are (n, p) and (m, p)")
     if not (np.isfinite(A).all() and np.isfinite(B).all()):
         raise ValueError("A, B: got NaN or infinity, accepted are finite numbers")
+    if metric == "cosine":
+        A, B = _long_enough(A), _long_enough(B)
     distances = cdist(A, B, METRICS[metric])
     if metric == "cosine":
         none, other = ~np.any(A, axis=1), ~np.any(B, axis=1)
@@ -50,6 +52,12 @@ def task_distances(A: np.ndarray, B: np.ndarray, metric: str = "euclidean") -> n
         distances[np.ix_(none, other)] = 0.0
         distances = np.clip(distances, 0, 2)  # but for rounding
     return distances
+
+
+def _long_enough(vectors: np.ndarray) -> np.ndarray:
+    """Lengthen what is so short that its squares are zero to a computer; the others stay."""
+    longest = np.abs(vectors).max(axis=1, initial=0.0, keepdims=True)
+    return vectors / np.where((longest > 0) & (longest < 1e-100), longest, 1.0)
 
 
 @dataclass(eq=False)

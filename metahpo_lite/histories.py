@@ -59,7 +59,8 @@ def of_optuna(studies: Any) -> tuple[list[History], SearchSpace]:
         studies = [studies]
     elif isinstance(studies, (str, optuna.storages.BaseStorage)):
         studies = _studies_of(studies)
-    studies = list(studies) if isinstance(studies, Iterable) else [studies]  # then it is refused
+    several = isinstance(studies, Iterable) and getattr(studies, "ndim", 1)
+    studies = list(studies) if several else [studies]  # then it is refused
     histories = [of_study(study) for study in studies]
     found: dict[str, list] = {}
     for study in studies:

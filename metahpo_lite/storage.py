@@ -115,7 +115,8 @@ def read_file(path: Path) -> Any:
         file = pq.ParquetFile(content, page_checksum_verification=True)
         rows, columns = file.metadata.num_rows, file.metadata.num_columns
         if rows * columns <= MAX_CELLS:
-            table = file.read(use_threads=False)  # small: threads cost more
+            # small: threads cost more; what pandas once wrote about the table is not asked for
+            table = file.read(use_threads=False).replace_schema_metadata()
             table.validate(full=True)
             names = table.column_names
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:

@@ -25,7 +25,7 @@ from sklearn.metrics import get_scorer
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import ThreadpoolController
 
-from metahpo_lite.arguments import check_seed, whole_number
+from metahpo_lite.arguments import check_one_of, check_seed, whole_number
 from metahpo_lite.datasets import Dataset, load_dataset
 from metahpo_lite.hyperparameters import is_number
 from metahpo_lite.learners import Learner, get_learner, within_limits
@@ -111,8 +111,7 @@ class LiveTask:
             raise TypeError(
                 f"learner: got a {type(learner).__name__}, accepted is a name or a Learner"
             )
-        if self.metric not in METRICS:
-            raise ValueError(f"metric: got {self.metric!r}, accepted is one of {METRICS}")
+        check_one_of("metric", self.metric, METRICS)
         whole_number("folds", self.folds, 2)
         check_seed(self.seed)
         if self.max_rows is not None:

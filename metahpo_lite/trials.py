@@ -198,7 +198,8 @@ def _numbers(column: pd.Series, where: Where) -> pd.Series:
     if missing.all():
         return pd.Series(np.nan, column.index, name=column.name)
     if pd.api.types.is_float_dtype(column.dtype) or pd.api.types.is_integer_dtype(column.dtype):
-        return column.astype("float64")
+        with np.errstate(over="ignore"):  # a longer float becomes infinite
+            return column.astype("float64")
     numbers = [math.nan if lacks else v for v, lacks in zip(column, missing, strict=True)]
     bad = [not is_number(v) or not (v != v or abs(v) < 1e308) for v in numbers]
     refuse(where, str(column.name), bad, column, "a number")

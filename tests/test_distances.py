@@ -111,3 +111,9 @@ def test_one_task_is_at_distance_zero():
 def test_distances_of_tables():
     A = pd.DataFrame({"a": [0.0, 3.0], "b": [0.0, 4.0]})
     assert np.allclose(task_distances(A, A), [[0, 5], [5, 0]])
+
+
+def test_the_shortest_vectors_have_a_direction():
+    """Their squares are zero to a computer, and the cosine was NaN."""
+    A, B = np.array([[0, 1e-300], [2e-300, 0]]), np.array([[0.0, 1.0]])
+    assert np.allclose(task_distances(A, B, "cosine"), [[0], [1]])

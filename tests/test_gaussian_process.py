@@ -180,3 +180,9 @@ def test_a_matrix_that_only_rounding_spoils_is_mended_and_another_refused():
 def test_bad_observations(X, y):
     with pytest.raises(ValueError, match="X, y: got"):
         GaussianProcess.fit(X, y)
+
+
+def test_without_observations_the_prior_is_all_there_is():
+    mean, std = posterior(np.zeros((0, 0)), np.zeros((0, 3)), np.zeros(0), prior=4.0)
+    assert mean.tolist() == [0, 0, 0]
+    assert std.tolist() == [2, 2, 2]

@@ -32,7 +32,10 @@ LEFT_OUT = "UserWarning: .* has fewer than two trials with a score: left out"
 # ---- made of its parts
 
 # pandas itself cannot hold half a surrogate pair in an index of texts
-labels = st.one_of(scalars, st.tuples(texts)).filter(lambda one: "\\ud" not in repr(one))
+labels = st.one_of(scalars, st.tuples(texts)).filter(
+    # half a surrogate pair, and what pandas cannot have as the name of a column
+    lambda one: "\\ud" not in repr(one) and not isinstance(one, np.float16)
+)
 
 
 @st.composite
@@ -132,14 +135,17 @@ def answers(found) -> bool:
 @example(numbers=[0, 0])
 @fuzz(numbers=st.lists(st.integers(-1, 9), max_size=9, unique=True) | objects)
 def test_with_configs(numbers):
+    once = hasattr(numbers, "__next__")
+    known = list(numbers) if once else numbers
+
     def right(found):
-        assert [typed(c) for c in found.configs] == [typed(CONFIGS[i]) for i in numbers]
-        assert (found.scores.fillna(9).to_numpy() == E.scores[list(numbers)].fillna(9)).all(
+        assert [typed(c) for c in found.configs] == [typed(CONFIGS[i]) for i in known]
+        assert (found.scores.fillna(9).to_numpy() == E.scores[list(known)].fillna(9)).all(
             axis=None
         )
         return answers(found)
 
-    judged(lambda: E.with_configs(numbers), right)
+    judged(lambda: E.with_configs(iter(known) if once else known), right)
 
 
 @fuzz(st.lists(st.sampled_from([*E.tasks.index, "t9"]), max_size=4) | objects)
