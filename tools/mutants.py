@@ -42,6 +42,7 @@ PRELOADED = ("coverage", "hypothesis.strategies", "joblib", "matplotlib.pyplot",
              "sklearn.neighbors", "sklearn.neural_network", "sklearn.svm",
              "xdist.plugin")  # fmt: skip
 CAUGHT = ("caught", "timeout", "crash")
+QUICK = 0.5  # seconds of a test
 PATIENCE = 30, 4  # seconds of processor, and times the time that the tests take unmutated
 
 
@@ -66,6 +67,8 @@ class Project:
         read = [name for name in self.files if name.startswith((f"{PACKAGE}/", "data/"))]
         self.library = digest(*read, *(root / name for name in read))
         self.keys = {test: digest(self.library, *self.needed(test)) for test in self.tests}
+        self.sources = {path.name: path.read_text(encoding="utf-8")
+                        for path in (root / PACKAGE).glob("*.py")}  # fmt: skip
         self.baseline = {}
 
     def needed(self, test, known=()):
@@ -83,11 +86,10 @@ class Project:
         return found
 
     def source(self, file):
-        """Return the source of a file of the package."""
-        path = self.root / PACKAGE / file
-        if not path.is_file():
+        """Return the source of a file of the package, as it was at the beginning."""
+        if file not in self.sources:
             raise MutantsError(f"{file}: there is no such file in {PACKAGE}")
-        return path.read_text(encoding="utf-8")
+        return self.sources[file]
 
     def kept(self, name):
         """Return the result of that name, or None."""
@@ -193,29 +195,31 @@ def watch(project, test, place):
 def rounds(project, mutant):
     """Return what to run, in order: pairs of a test file and the names of its tests.
 
-    A test that runs none of the changed lines, in this process or another, cannot notice them. But
-    what a test made may be kept for the next tests of its file. Last come tests with a clock.
+    First what is quick, of files that run little else than the changed module. A test that runs
+    none of the changed lines, in this process or another, cannot notice them; but what a test made
+    may be kept for the next tests of its file. Last come tests with a clock.
     """
-    source = project.source(mutant.file)
-    lines, module = mutant.lines(source), mutant.module
-    first, rest = [], []
+    lines, module = mutant.lines(project.source(mutant.file)), mutant.module
+    files = []
     for test, seen in project.baseline.items():
-        about = seen["tests"]
-        quick = sorted(about, key=lambda name: about[name]["seconds"])
-        runs = {n for n in quick if (ran := about[n]["lines"].get(module))
-                and (lines is None or lines & set(ran))}  # fmt: skip
-        if runs:
-            seconds = sum(about[name]["seconds"] for name in runs)
-            text = (project.root / test).read_text(encoding="utf-8")
-            foreign = Path(test).stem != f"test_{module}", f"{PACKAGE}.{module} " not in text
-            first.append((*foreign, seconds, test, [name for name in quick if name in runs]))
-        rest.append((test, [n for n in quick if n not in runs and (runs or about[n]["processes"])]))
-    found = [(test, names) for *_, test, names in sorted(first)] + rest
-    tests = [seen["tests"] for seen in project.baseline.values()]
-    clocks = {name for about in tests for name in about if about[name]["timed"]}
-    parts = [(t, [n for n in names if (n in clocks) is late]) for late in (False, True)
-             for t, names in found]  # fmt: skip
-    return [(test, names) for test, names in parts if names]
+        about, runs, share = seen["tests"], set(), 0
+        for name, what in about.items():
+            ran = what["lines"].get(module, ())
+            if ran and (lines is None or not lines.isdisjoint(ran)):
+                runs.add(name)
+                share = max(share, len(ran) / sum(map(len, what["lines"].values())))
+        files.append((Path(test).stem != f"test_{module}", -round(share, 1), test, runs))
+    found = {kind: [] for kind in ("quick", "slow", "others", "timed")}
+    for *_, test, runs in sorted(files, key=lambda row: row[:3]):
+        about, parts = project.baseline[test]["tests"], {kind: [] for kind in found}
+        for name in sorted(about, key=lambda name: about[name]["seconds"]):
+            if name in runs or runs or about[name]["processes"]:
+                kind = "quick" if about[name]["seconds"] < QUICK else "slow"
+                kind = kind if name in runs else "others"
+                parts["timed" if about[name]["timed"] else kind].append(name)
+        for kind, names in parts.items():
+            found[kind] += [(test, names)] if names else []
+    return [pair for pairs in found.values() for pair in pairs]
 
 
 def result_key(project, mutant, test=None):
@@ -272,7 +276,7 @@ def run_all(project, mutants, jobs, again):
         return results
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mutants-")))
-        pool, places = stack.enter_context(ThreadPoolExecutor(jobs)), queue.SimpleQueue()
+        pool, places = ThreadPoolExecutor(jobs), queue.SimpleQueue()
         for i in range(jobs):
             place = Workplace(project, folder / str(i))
             stack.callback(place.close)
@@ -293,6 +297,7 @@ def run_all(project, mutants, jobs, again):
             return mutant.name, result
 
         print(f"{len(project.tests)} test files without a mutation ...", flush=True)
+        stack.callback(pool.shutdown, cancel_futures=True)  # if something ends this
         seen = pool.map(lambda test: at_a_place(watch, test), project.tests)
         project.baseline = dict(zip(project.tests, seen, strict=True))
         results |= dict(pool.map(one, todo))
