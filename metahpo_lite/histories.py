@@ -59,7 +59,7 @@ def of_optuna(studies: Any) -> tuple[list[History], SearchSpace]:
         studies = [studies]
     elif isinstance(studies, (str, optuna.storages.BaseStorage)):
         studies = _studies_of(studies)
-    several = isinstance(studies, Iterable) and getattr(studies, "ndim", 1)
+    several = isinstance(studies, Iterable) and getattr(studies, "ndim", True)
     studies = list(studies) if several else [studies]  # then it is refused
     histories = [of_study(study) for study in studies]
     found: dict[str, list] = {}

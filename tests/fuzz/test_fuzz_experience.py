@@ -140,9 +140,7 @@ def test_with_configs(numbers):
 
     def right(found):
         assert [typed(c) for c in found.configs] == [typed(CONFIGS[i]) for i in known]
-        assert (found.scores.fillna(9).to_numpy() == E.scores[list(known)].fillna(9)).all(
-            axis=None
-        )
+        assert (found.scores.fillna(9).to_numpy() == E.scores[list(known)].fillna(9)).all(axis=None)
         return answers(found)
 
     judged(lambda: E.with_configs(iter(known) if once else known), right)
