@@ -4,11 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from experience_cases import dataset, made
+from scipy.stats import loguniform, randint, uniform
 
-from metahpo_lite import Categorical, Float, Int, SearchSpace, bayes
+from metahpo_lite import Categorical, Float, Int, SearchSpace, bayes, worker
+from metahpo_lite.about import checked_about
 from metahpo_lite.bayes import BayesianSearch, Candidates, standardise
 from metahpo_lite.gaussian_process import GaussianProcess
 from metahpo_lite.learned_distance import LearnedDistance
+from metahpo_lite.search import as_if_failed, suggest_batch
 
 CUBE = SearchSpace([Float(name, 0, 1) for name in "abcdef"])
 
@@ -37,6 +40,75 @@ def test_sobol_points_have_one_in_each_part_of_each_axis(n):
     points = CUBE.encode(CUBE.sobol(n, np.random.default_rng(0)))
     for u in points.T:
         assert len(set(np.floor(n * u))) == n
+
+
+def test_scipy_distributions_keep_their_ends_and_their_scale():
+    space = SearchSpace.from_scipy({
+        "C": loguniform(0.01, 100), "p": uniform(2, 3), "n": randint(1, 5), "kind": ["a", "b"],
+    })  # fmt: skip
+    assert list(space) == [
+        Float("C", 0.01, 100, log=True), Float("p", 2, 5), Int("n", 1, 4),
+        Categorical("kind", ["a", "b"]),
+    ]  # fmt: skip
+
+
+# ------------------------------------------------------------------ search
+
+
+class Told:
+    """A searcher that keeps what it is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def suggest(self):
+        return {"n": len(self.told)}
+
+    def update(self, config, score):
+        self.told.append((config["n"], score))
+
+
+def test_what_still_runs_is_believed_to_have_failed():
+    searcher, rng = Told(), np.random.default_rng(0)
+    searcher.update({"n": -1}, 0.5)
+    liar = as_if_failed(searcher, [{"n": 7}, {"n": 8}], rng)
+    assert [n for n, _ in liar.told] == [-1, 7, 8]
+    assert np.isnan([score for _, score in liar.told[1:]]).all()
+    assert searcher.told == [(-1, 0.5)]  # it is not told
+    assert suggest_batch(searcher, 3, rng) == [{"n": 1}, {"n": 2}, {"n": 3}]
+
+
+# ------------------------------------------------------------------ experience
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"learner": 3}, {"folds": "three"}, {"max_rows": 1.5}, {"versions": ["1.0"]}, {"added": [1]},
+     {"seconds": np.inf}, {"learner": np.arange(2)}],
+)  # fmt: skip
+def test_what_experience_says_of_itself_is_of_its_kind(bad):
+    with pytest.raises(ValueError, match=r"^about: "):
+        checked_about(bad)
+    good = {"learner": "svc", "folds": 3, "max_rows": None, "versions": {"a": "1"}, "added": ["b"]}
+    assert checked_about(good) == good
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_fold_without_a_finite_score_is_a_failure_with_a_reason(bad, monkeypatch):
+    class Task:
+        folds = np.array([0.5, bad, 0.7])
+
+        def evaluate_folds(self, config):
+            return self.folds
+
+    monkeypatch.setattr(worker, "_hold", lambda job: Task())
+    row = worker.evaluate(worker.Job("a", "iris", "svc", {}), 3, {})
+    assert (row["status"], row["score"], row["std"]) == ("failed", None, None)
+    assert row["reason"].endswith(str(Task.folds.tolist()))
+    Task.folds = np.array([0.5, 0.7])
+    row = worker.evaluate(worker.Job("a", "iris", "svc", {}), 3, {})
+    assert (row["status"], row["reason"]) == ("ok", "")
+    assert [row["score"], row["std"]] == pytest.approx([0.6, 0.1])
 
 
 # ------------------------------------------------------------------ Bayesian optimization

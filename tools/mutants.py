@@ -11,6 +11,7 @@ exit status is 1 unless 95 % are caught, and each survivor is explained in the l
 """
 
 import argparse
+import datetime
 import hashlib
 import json
 import os
@@ -26,7 +27,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from shutil import copy2
 
-from matrix import HIDE, LESSONS, files
+from matrix import HIDE, LESSONS, commit, files
 from mutants_list import MutantsError, read_list
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,6 +44,7 @@ PRELOADED = ("coverage", "hypothesis.strategies", "joblib", "matplotlib.pyplot",
              "xdist.plugin")  # fmt: skip
 CAUGHT = ("caught", "timeout", "crash")
 QUICK = 0.5  # seconds of a test
+KEPT = re.compile("scope=|cache|setdefault")  # where tests share what one of them made
 PATIENCE = 30, 4  # seconds of processor, and times the time that the tests take unmutated
 
 
@@ -61,11 +63,13 @@ class Project:
     def __init__(self, root):
         self.root, self.out = root, root / "build" / "mutants"
         self.files = [name for name in files(root) if not name.startswith("notebooks/")]
-        tests = [name for name in self.files if re.fullmatch(rf"{TESTS}/test_\w+\.py", name)]
+        pattern = rf"{TESTS}/((crash|fuzz)/)?test_\w+\.py"
+        tests = [name for name in self.files if re.fullmatch(pattern, name)]
         others = tuple(f"{TESTS}/test_{name}" for name in OTHERS)
         self.tests = [name for name in tests if not name.startswith(others)]
         read = [name for name in self.files if name.startswith((f"{PACKAGE}/", "data/"))]
-        self.library = digest(*read, *(root / name for name in read))
+        watch = Path(__file__).with_name("mutants_watch.py")
+        self.library = digest(*read, *(root / name for name in read), watch)
         self.keys = {test: digest(self.library, *self.needed(test)) for test in self.tests}
         self.sources = {path.name: path.read_text(encoding="utf-8")
                         for path in (root / PACKAGE).glob("*.py")}  # fmt: skip
@@ -77,12 +81,13 @@ class Project:
         text = path.read_text(encoding="utf-8")
         lent = re.findall(r"^\s*(?:from|import) (\w+)", text, re.M)
         lent = [name for name in lent if (path.parent / f"{name}.py").is_file()]
-        found = [path, path.with_name("conftest.py")]
+        shared = dict.fromkeys((path.with_name("conftest.py"), self.root / TESTS / "conftest.py"))
+        found = [path, *(file for file in shared if file.is_file())]
         if "benchmarks" in text:
             found += sorted((self.root / "benchmarks").glob("*.py"))
         for name in lent:
             if name not in known:
-                found += self.needed(f"{TESTS}/{name}.py", (*known, name))
+                found += self.needed(path.with_name(f"{name}.py"), (*known, name))
         return found
 
     def source(self, file):
@@ -143,7 +148,8 @@ class Workplace:
         if out.exists():
             return json.loads(out.read_text(encoding="utf-8"))
         if code is None or code < 0:
-            return {"kind": "timeout" if code is None else "crash", "test": test, "text": ""}
+            kind, text = ("crash", f"signal {-code}") if code else ("timeout", "")
+            return {"kind": kind, "test": test, "text": text}
         if code == 0:
             return None
         raise MutantsError(f"{test}: pytest ended with {code}:\n{self.said()}")
@@ -187,7 +193,7 @@ def watch(project, test, place):
     if not found or found.get("exit") != 0:
         raise MutantsError(f"{test} fails without a mutation:\n{place.said()}")
     result = {"key": project.keys[test], "seconds": round(time.monotonic() - begin, 1)}
-    result["tests"] = found["tests"]
+    result |= {"tests": found["tests"], "imports": found["imports"]}
     project.keep(f"baseline/{Path(test).stem}", result)
     return result
 
@@ -196,8 +202,8 @@ def rounds(project, mutant):
     """Return what to run, in order: pairs of a test file and the names of its tests.
 
     First what is quick, of files that run little else than the changed module. A test that runs
-    none of the changed lines, in this process or another, cannot notice them; but what a test made
-    may be kept for the next tests of its file. Last come tests with a clock.
+    none of the changed lines, in this process or another, cannot notice them; but what a test, or
+    the import of its file, made may be kept for others. Last come tests with a clock.
     """
     lines, module = mutant.lines(project.source(mutant.file)), mutant.module
     files = []
@@ -208,12 +214,15 @@ def rounds(project, mutant):
             if ran and (lines is None or not lines.isdisjoint(ran)):
                 runs.add(name)
                 share = max(share, len(ran) / sum(map(len, what["lines"].values())))
-        files.append((Path(test).stem != f"test_{module}", -round(share, 1), test, runs))
+        made = lines is not None and not lines.isdisjoint(seen["imports"].get(module, ()))
+        if runs and KEPT.search((project.root / test).read_text(encoding="utf-8")):
+            made = True
+        files.append((Path(test).stem != f"test_{module}", -round(share, 1), test, runs, made))
     found = {kind: [] for kind in ("quick", "slow", "others", "timed")}
-    for *_, test, runs in sorted(files, key=lambda row: row[:3]):
+    for *_, test, runs, made in sorted(files, key=lambda row: row[:3]):
         about, parts = project.baseline[test]["tests"], {kind: [] for kind in found}
         for name in sorted(about, key=lambda name: about[name]["seconds"]):
-            if name in runs or runs or about[name]["processes"]:
+            if name in runs or made or about[name]["processes"]:
                 kind = "quick" if about[name]["seconds"] < QUICK else "slow"
                 kind = kind if name in runs else "others"
                 parts["timed" if about[name]["timed"] else kind].append(name)
@@ -242,6 +251,8 @@ def try_out(project, mutant, place):
         limit = PATIENCE[0] + PATIENCE[1] * sum(about[name]["seconds"] for name in names)
         with place.mutated(mutant):
             found = place.run(test, names, limit)
+            if found and found["kind"] == "crash":  # once more: something else may have ended it
+                found = place.run(test, names, limit)
         tried += len(names)
         if found and found["kind"] == "not collected":
             broken, found = broken or found, None
@@ -366,10 +377,14 @@ def main(arguments=None):
               for kind in (*CAUGHT, "survived", "broken")}  # fmt: skip
     print(table(mutants, results), "", counts, *(wrong := complaints(mutants, results)), sep="\n")
     if not options.names:
-        project.keep("summary", {"mutations": len(mutants), **counts, "complaints": wrong,
-                     "seconds": round(time.monotonic() - begin), "survivors": {
-                         m.name: m.survives for m in mutants
-                         if results[m.name]["status"] == "survived"}})  # fmt: skip
+        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        survivors = {m.name: m.survives for m in mutants
+                     if results[m.name]["status"] == "survived"}  # fmt: skip
+        project.keep("summary", {
+            "commit": commit(options.root), "date": now, "mutations": len(mutants), **counts,
+            "complaints": wrong, "seconds": round(time.monotonic() - begin),
+            "survivors": survivors,
+        })  # fmt: skip
     return int(bool(wrong))
 
 

@@ -89,12 +89,13 @@ class Coverage:
     def pytest_sessionfinish(self, exitstatus):
         """Write all of it."""
         self.coverage.stop()
-        data = self.coverage.get_data()
+        data, imports = self.coverage.get_data(), {}
         for file in data.measured_files():
             for line, contexts in data.contexts_by_lineno(file).items():
-                for context in filter(None, contexts):
-                    self.tests[context]["lines"].setdefault(Path(file).stem, []).append(line)
-        write({"exit": int(exitstatus), "tests": self.tests})
+                for context in contexts:
+                    lines = self.tests[context]["lines"] if context else imports
+                    lines.setdefault(Path(file).stem, []).append(line)
+        write({"exit": int(exitstatus), "tests": self.tests, "imports": imports})
 
 
 def is_tracker(process):

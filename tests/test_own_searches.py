@@ -1,0 +1,64 @@
+"""What becomes of the details of searches that were made anyway: which trials, which order."""
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+from experience_cases import dataset
+
+from metahpo_lite import MetaDataset
+
+
+@pytest.fixture(autouse=True)
+def _quiet():
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    yield
+    optuna.logging.set_verbosity(level)
+
+
+def test_a_trial_that_was_pruned_is_no_experience():
+    """It has a value, the last one before it was stopped, but it never came to its end."""
+
+    def objective(trial):
+        x = trial.suggest_float("x", 0, 1)
+        if trial.number % 2:
+            trial.report(100.0, 0)
+            raise optuna.TrialPruned
+        return x
+
+    study = optuna.create_study(study_name="a", direction="maximize")
+    study.optimize(objective, 10)
+    known = MetaDataset.from_optuna(study)
+    assert len(known.configs) == 5
+    assert known.scores.to_numpy().max() <= 1
+
+
+def table(params, scores):
+    return {"params": params, "mean_test_score": scores}
+
+
+@pytest.mark.parametrize("names", [("C", "kernel"), ("kernel", "C")])
+def test_the_parent_is_what_decides_and_not_what_comes_first(names):
+    """Each C comes with and without gamma; the kernel decides."""
+    params = []
+    for C in ("low", "high"):
+        for kernel in ("rbf", "linear"):
+            config = {name: {"C": C, "kernel": kernel}[name] for name in names}
+            params.append(config | ({"gamma": 0.1} if kernel == "rbf" else {}))
+    known = MetaDataset.from_cv_results({"a": table(params, [1.0, 2.0, 3.0, 4.0])})
+    assert dict(known.space["gamma"].when) == {"kernel": ("rbf",)}
+
+
+def test_meta_features_of_an_added_search_go_by_their_names():
+    configs = [{"x": x, "kind": "a"} for x in (0.1, 0.5, 0.9)]
+    features = pd.DataFrame({"where": [0.1, 0.9], "noise": [0.0, 1.0]})
+    known = dataset(configs, np.array([[1.0, 2, 3], [3, 2, 1]]), features)
+
+    class Search:
+        cv_results_ = table(configs, [1.0, 3.0, 2.0])
+
+    row = pd.Series({"more": 7.0, "noise": 5.0, "where": 0.3})
+    added = known.add(Search(), name="new", meta_features=row)
+    assert added.meta_features.loc["new"].to_dict() == {"where": 0.3, "noise": 5.0}
+    assert added.scores.loc["new"].tolist() == [1.0, 3.0, 2.0]
