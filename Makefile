@@ -79,7 +79,7 @@ fuzz: .venv/done  ## hostile input, thousands of times: a right answer or a clea
 	METAHPO_FUZZ=$(or $(INPUTS),200) $(BIN)/python -m pytest tests/fuzz $(QUALITY)
 crash: .venv/done  ## sudden ends, full disks, two at once: nothing that was finished is lost (as root: all of it)
 	METAHPO_CRASH=1 $(BIN)/python -m pytest -n 0 tests/crash $(QUALITY)
-matrix: .venv/done  ## the suite on the oldest and newest dependencies and each Python (an hour; some: CELLS="oldest-3.10")
+matrix: .venv/done  ## the suite on the oldest and newest dependencies and each Python (an hour and a half; some: CELLS="oldest-3.10")
 	$(BIN)/python tools/matrix.py $(CELLS) $(QUALITY)
 mutants: .venv/done  ## plant faults in the library, and shuffle what lessons read: is it noticed? (an hour)
 	$(BIN)/python tools/mutants.py $(QUALITY)
