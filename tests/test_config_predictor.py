@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from meta_model_cases import CONFIG, NEW, SPACE, made, some
 
-from metahpo_lite import ConfigPredictor, MetaDataset
+from metahpo_lite import Categorical, ConfigPredictor, Float, MetaDataset, SearchSpace
 
 pytest.importorskip("tensorflow")
 
@@ -35,6 +35,20 @@ def test_predictions_are_valid(model, learner):
     for _, row in MetaDataset.load(learner).meta_features.iloc[1::20].iterrows():
         config = fitted.predict(row)
         assert experience.space.check(config) == config
+
+
+def test_where_it_is_inactive_a_hyperparameter_teaches_nothing():
+    """Of four best configurations three have gamma: one leaf predicts the mean of these."""
+    space = SearchSpace([
+        Categorical("kernel", ["rbf", "linear"]), Float("gamma", 0, 1, when={"kernel": ["rbf"]})
+    ])  # fmt: skip
+    configs = [{"kernel": "rbf", "gamma": g} for g in (0.2, 0.4, 0.9)] + [{"kernel": "linear"}]
+    trials = [(f"t{i}", j, float(i == j)) for i in range(4) for j in range(4)]
+    tasks = pd.DataFrame({"family": list("abcd")}, index=[f"t{i}" for i in range(4)])
+    trials = pd.DataFrame(trials, columns=["task", "config", "score"])
+    known = MetaDataset(space, configs, trials, tasks)
+    predicted = ConfigPredictor("tree").fit(known).predict(None)
+    assert predicted == {"kernel": "rbf", "gamma": pytest.approx(0.5)}
 
 
 def test_two_good_kernels_are_not_averaged_to_a_third():

@@ -166,6 +166,31 @@ def test_it_is_ahead_of_random_search_on_our_experience(learner):
     assert np.mean(ours) > np.mean(random) + 0.02
 
 
+def test_experience_that_contradicts_itself_is_not_turned_around():
+    """What does well in one family does badly in the other: then nothing is expected."""
+    small = made(20, 10, families=2)
+    sign = np.where(small.families == "f0", 1, -1)
+    first = small.scores.iloc[0].to_numpy()
+    trials = [(task, i, s * score) for task, s in zip(small.tasks.index, sign, strict=True)
+              for i, score in enumerate(first)]  # fmt: skip
+    trials = pd.DataFrame(trials, columns=["task", "config", "score"])
+    torn = replace(small, trials=trials, meta_features=None)
+    fitted = PerformancePredictor().fit(torn)
+    assert fitted.slope_ == 0
+    assert not fitted.prior(None)(torn.points).any()
+
+
+@pytest.mark.parametrize("model", ["trees", "network"])
+def test_another_seed_is_another_predictor(model):
+    small = made(12, 10)
+    first, again, other = (
+        PerformancePredictor(model, seed=seed).fit(small).predict(NEW, small.configs)
+        for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 1e-4
+
+
 def test_the_same_seed_gives_the_same_proposals_in_two_processes():
     code = """
 import json, numpy as np

@@ -1,6 +1,8 @@
 """A meta-model on disk predicts the same, and nothing of a file is executed."""
 
+import importlib
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -53,6 +55,20 @@ def test_a_file_that_is_no_meta_model(tmp_path):
         load_model(path)
     with pytest.raises(RuntimeError, match="not fitted yet"):
         save_model(PerformancePredictor(), path)
+
+
+def test_no_module_that_a_file_names_is_imported(tmp_path, monkeypatch):
+    import skops.io
+
+    (tmp_path / "stranger.py").write_text("class Guest:\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    guest = importlib.import_module("stranger").Guest()
+    path = tmp_path / "model.skops"
+    skops.io.dump({"kind": "PerformancePredictor", "state": {"x": guest}}, path)
+    del sys.modules["stranger"]
+    with pytest.raises(ValueError, match="not a meta-model"):
+        load_model(path)
+    assert "stranger" not in sys.modules
 
 
 def test_nothing_of_a_file_is_executed(tmp_path):
