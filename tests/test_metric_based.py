@@ -110,6 +110,15 @@ def test_two_good_places_average_to_a_third():
     assert search.suggest()["x"] in (0, 1)
 
 
+def test_the_one_nearest_neighbour_gives_its_best():
+    experience = made()
+    distance = TaskDistance().fit(experience)
+    for task in experience.tasks.index[:5]:
+        config = mean_of_neighbours(experience, experience.meta_features.loc[task], distance, 1)
+        best = experience.configs[experience.scores.loc[task].to_numpy().argmax()]
+        assert config == {"x": pytest.approx(best["x"]), "kind": best["kind"]}
+
+
 @pytest.mark.parametrize(
     ("make", "match"),
     [

@@ -99,6 +99,17 @@ def test_gradient_of_a_choice_says_what_makes_it_more_probable():
     assert any(np.allclose(gradients[0], column, atol=1e-6) for column in (exact / 2e-6).T)
 
 
+def test_a_search_answers_for_what_it_did_beside_the_others():
+    """By hand: 2 searches of 2 trials. Where all find the same, no choice was better."""
+    gradients = np.arange(24.0).reshape(2, 2, 6)
+    same = np.array([[0.8, 0.3], [0.8, 0.3]])
+    np.testing.assert_array_equal(policy_gradient(same, gradients), np.zeros(6))
+    found = np.array([[0.8, 0.2], [0.8, 0.4]])  # from the first trial on: 0.5 and 0.6
+    ahead = (0.5 - 0.6) * (gradients[0, 0] - gradients[1, 0])
+    ahead += (0.1 - 0.2) * (gradients[0, 1] - gradients[1, 1])
+    np.testing.assert_allclose(policy_gradient(found, gradients), ahead / 2)
+
+
 # ---- known best policies
 
 
