@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+import metahpo_lite
+
 HEAVY = ("tensorflow", "keras", "torch", "matplotlib", "optuna", "IPython", "pyarrow.parquet")
 
 
@@ -44,3 +46,11 @@ def test_import_loads_nothing_heavy(code):
 
 def test_a_bare_import_does_not_even_load_pandas():
     assert not modules_after("import metahpo_lite") & {"pandas", "sklearn", "scipy", "numpy"}
+
+
+def test_every_public_name_is_there():
+    for name in (*metahpo_lite.__all__, *metahpo_lite._NAMES):
+        assert getattr(metahpo_lite, name) is not None
+        assert name in dir(metahpo_lite)
+    with pytest.raises(AttributeError, match="metahpo_lite has no 'friedmann'; it has"):
+        metahpo_lite.friedmann  # noqa: B018 - to look for it is the test
