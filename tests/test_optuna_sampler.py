@@ -32,9 +32,9 @@ def _quiet():
     optuna.logging.set_verbosity(level)
 
 
-def study(direction="maximize", experience=KNOWN, **given):
+def study(direction="maximize", experience=KNOWN, storage=None, **given):
     sampler = MetaSampler(experience, **{"pool": KNOWN.configs, "seed": 0} | given)
-    return optuna.create_study(direction=direction, sampler=sampler)
+    return optuna.create_study(direction=direction, sampler=sampler, storage=storage)
 
 
 def replayed(trial):
@@ -116,6 +116,17 @@ def test_trials_that_still_run_are_not_proposed_again():
         ours.tell(trial, REPLAY.evaluate(config))
     ours.tell(trials[2], state=TrialState.FAIL)
     assert SPACE.suggest(ours.ask()) not in configs
+
+
+def test_what_another_process_still_runs_is_not_proposed():
+    """Two samplers on one study: all that they share is the storage."""
+    storage = optuna.storages.InMemoryStorage()
+    first = study(storage=storage)
+    second = optuna.load_study(
+        study_name=first.study_name, storage=storage,
+        sampler=MetaSampler(KNOWN, pool=KNOWN.configs, seed=0),
+    )  # fmt: skip
+    assert SPACE.suggest(first.ask()) != SPACE.suggest(second.ask())
 
 
 def test_ask_with_distributions():

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -34,7 +35,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from metahpo_lite import Float, MetaSearchCV, SearchSpace
+from metahpo_lite import Float, MetaDataset, MetaSearchCV, SearchSpace, meta_features
 from metahpo_lite.learner_classifier import LearnerClassifier
 
 
@@ -81,6 +82,24 @@ def test_experience_comes_first_and_is_learned_from():
     assert ours.experience_ is DESCRIBED
     assert search().fit(X, Y).meta_features_ is None
     assert ours.best_score_ > 0.95
+
+
+def test_tasks_like_the_table_say_where_it_begins():
+    """A third of the tasks is like it and wants a high C; the others, far away, a low one."""
+    rng, row, near = np.random.default_rng(0), meta_features(X, Y), np.arange(24) % 3 == 0
+    names = pd.Index([f"t{i}" for i in range(24)], name="task")
+    rows = row.to_numpy() + 0.01 * rng.normal(size=(24, len(row))) + ~near[:, None]
+    trials = [(name, i, [i, 2 - i][far]) for name, far in zip(names, ~near, strict=True)
+              for i in range(3)]  # fmt: skip
+    known = MetaDataset(
+        SPACE, [{"C": value} for value in (0.1, 1.0, 10.0)],
+        pd.DataFrame(trials, columns=["task", "config", "score"]).astype({"score": float}),
+        pd.DataFrame({"family": names}, index=names),
+        pd.DataFrame(rows, index=names, columns=row.index),
+    )  # fmt: skip
+    assert search(SVC(), known, n_trials=1).fit(X, Y).configs_ == [{"C": 10.0}]
+    bare = replace(known, meta_features=None)
+    assert search(SVC(), bare, n_trials=1).fit(X, Y).configs_ == [{"C": 0.1}]
 
 
 def test_the_same_seed_gives_the_same_search():
