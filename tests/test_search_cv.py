@@ -89,11 +89,11 @@ def test_tasks_like_the_table_say_where_it_begins():
     rng, row, near = np.random.default_rng(0), meta_features(X, Y), np.arange(24) % 3 == 0
     names = pd.Index([f"t{i}" for i in range(24)], name="task")
     rows = row.to_numpy() + 0.01 * rng.normal(size=(24, len(row))) + ~near[:, None]
-    trials = [(name, i, [i, 2 - i][far]) for name, far in zip(names, ~near, strict=True)
+    trials = [(name, i, float(i if like else 2 - i)) for name, like in zip(names, near, strict=True)
               for i in range(3)]  # fmt: skip
     known = MetaDataset(
         SPACE, [{"C": value} for value in (0.1, 1.0, 10.0)],
-        pd.DataFrame(trials, columns=["task", "config", "score"]).astype({"score": float}),
+        pd.DataFrame(trials, columns=["task", "config", "score"]),
         pd.DataFrame({"family": names}, index=names),
         pd.DataFrame(rows, index=names, columns=row.index),
     )  # fmt: skip
