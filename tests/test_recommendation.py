@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import rankdata
+from sklearn.model_selection import cross_val_score
 
 from metahpo_lite import MetaDataset, get_learner, meta_features, recommend
 from metahpo_lite.__main__ import main
@@ -165,6 +166,18 @@ def test_a_search_says_what_it_gains(call, tmp_path):
     model = get_learner(best["learner"]).build(best["config"])
     X = PLAIN.drop(columns="y")
     assert model.fit(X, PLAIN["y"]).score(X, PLAIN["y"]) > 0.5
+
+
+def test_the_score_is_that_of_the_configuration_that_is_written(call, tmp_path):
+    path, out = write(PLAIN, tmp_path / "mine.csv"), tmp_path / "best.json"
+    answer = json.loads(call(path, "--trials", "6", "--format", "json", "--out", str(out))[1])
+    best, X = json.loads(out.read_text()), PLAIN.drop(columns="y")
+    scores = cross_val_score(
+        get_learner("svc").build(best["config"]), X, PLAIN["y"], scoring="balanced_accuracy"
+    )
+    assert best["score"] == pytest.approx(scores.mean())
+    assert best["config"] == answer["search"]["config"]
+    assert best["config"] != answer["recommended"][0]["config"]  # else a swap would not be seen
 
 
 def test_a_search_begins_with_what_was_recommended_to_others(call, tmp_path):

@@ -152,6 +152,8 @@ class Workplace:
             return {"kind": kind, "test": test, "text": text}
         if code == 0:
             return None
+        if code == 2:  # Ctrl-C that a test plays, and that the mutant no longer catches
+            return {"kind": "failed", "test": test, "text": self.said()[-300:]}
         raise MutantsError(f"{test}: pytest ended with {code}:\n{self.said()}")
 
     def said(self):
