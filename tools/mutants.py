@@ -276,9 +276,13 @@ def try_out(project, mutant, place):
 
 
 def is_valid(project, mutant, result):
-    """Tell whether a result is still of this mutation, library and test."""
+    """Tell whether a result is still of this mutation, library and test.
+
+    One that no test could be imported with is not: any new test may notice the mutation.
+    """
     test = result and result.get("by", "").split("::")[0]
-    return bool(result) and result["key"] == result_key(project, mutant, test)
+    fits = bool(result) and result["key"] == result_key(project, mutant, test)
+    return fits and result["status"] != "broken"
 
 
 def run_all(project, mutants, jobs, again):
