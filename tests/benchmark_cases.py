@@ -39,7 +39,7 @@ def trials(n_tasks=5, n_configs=12, shared=True, seed=0):
 
 def write(folder, table, families=None, meta_features=None):
     folder.mkdir(parents=True)
-    table.to_parquet(folder / "trials.parquet")
+    table.to_parquet(folder / "trials.parquet", index=False)
     if families is not None:
         frame = pd.DataFrame({"task": list(families), "family": list(families.values())})
         frame.to_parquet(folder / "tasks.parquet")

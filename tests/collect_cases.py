@@ -4,6 +4,7 @@ import contextlib
 import io
 import multiprocessing
 import os
+import re
 import signal
 import time
 import warnings
@@ -71,8 +72,10 @@ def collect(folder, tables=TABLES, configs=CONFIGS, learner=LEARNER, **options):
 
 
 def contents(folder):
-    """All files as bytes, the scores without the seconds."""
+    """All files as bytes, the scores without the seconds; and any day, as midnight may pass."""
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for name in {"space.json", "README.md"} & set(files):
+        files[name] = re.sub(rb"\b20\d\d-\d\d-\d\d\b", b"a day", files[name])
     scores = pq.read_table(folder / "scores.parquet").drop_columns("seconds")
     buffer = io.BytesIO()
     pq.write_table(scores, buffer)
