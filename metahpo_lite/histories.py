@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 import sqlite3
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
@@ -55,9 +55,12 @@ def of_optuna(studies: Any) -> tuple[list[History], SearchSpace]:
     """
     import optuna
 
+    if isinstance(studies, str):
+        with _opened(studies) as storage:
+            return of_optuna(storage)
     if isinstance(studies, optuna.study.Study):
         studies = [studies]
-    elif isinstance(studies, (str, optuna.storages.BaseStorage)):
+    elif isinstance(studies, optuna.storages.BaseStorage):
         studies = _studies_of(studies)
     several = isinstance(studies, Iterable) and getattr(studies, "ndim", True)
     studies = list(studies) if several else [studies]  # then it is refused
@@ -76,20 +79,33 @@ def of_optuna(studies: Any) -> tuple[list[History], SearchSpace]:
     return histories, _with_conditions(hyperparameters, configs)
 
 
-def _studies_of(storage: Any) -> list:
-    """Return all studies of a storage; where there is none, none is made."""
+@contextmanager
+def _opened(address: str) -> Iterator[Any]:
+    """Open a storage by its address, and close it; where there is none, none is made."""
     import optuna
+    from sqlalchemy.pool import NullPool  # Optuna's; without a pool, nothing stays open
 
-    path = (
-        re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+).*", storage)
-        if isinstance(storage, str)
-        else None
-    )
+    path = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+).*", address)
     try:
         if path and path[1] != ":memory:":  # Optuna would make the file, or its tables in it
-            address = f"{Path(path[1]).absolute().as_uri()}?mode=ro"
-            with closing(sqlite3.connect(address, uri=True)) as file:
+            uri = f"{Path(path[1]).absolute().as_uri()}?mode=ro"
+            with closing(sqlite3.connect(uri, uri=True)) as file:
                 file.execute("select study_id from studies").fetchall()
+        storage = optuna.storages.RDBStorage(address, engine_kwargs={"poolclass": NullPool})
+    except Exception as error:  # each kind of storage has its own
+        raise _unreadable("the storage", error) from None
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def _studies_of(storage: Any) -> list:
+    """Return all studies of a storage."""
+    import optuna
+
+    try:
         names = optuna.study.get_all_study_names(storage)
         return [optuna.load_study(study_name=name, storage=storage) for name in names]
     except Exception as error:  # each kind of storage has its own

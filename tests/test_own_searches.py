@@ -1,8 +1,12 @@
 """What becomes of the details of searches that were made anyway: which trials, which order."""
 
+import sqlite3
+from contextlib import closing
+
 import numpy as np
 import optuna
 import pandas as pd
+import psutil
 import pytest
 from experience_cases import dataset
 
@@ -32,6 +36,25 @@ def test_a_trial_that_was_pruned_is_no_experience():
     known = MetaDataset.from_optuna(study)
     assert len(known.configs) == 5
     assert known.scores.to_numpy().max() <= 1
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_no_storage_stays_open(broken, tmp_path):
+    """An open file cannot be moved on Windows, and Python 3.13 warns of it."""
+    path = tmp_path / "studies.db"
+    storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+    study = optuna.create_study(storage=storage, study_name="s")
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), 4)
+    storage.remove_session()
+    storage.engine.dispose()
+    if broken:
+        with closing(sqlite3.connect(path)) as file, file:
+            file.execute("update alembic_version set version_num = 'v99'")
+        with pytest.raises(ValueError, match="the storage cannot be read"):
+            MetaDataset.from_optuna(f"sqlite:///{path}")
+    else:
+        assert len(MetaDataset.from_optuna(f"sqlite:///{path}").configs) == 4
+    assert str(path) not in [file.path for file in psutil.Process().open_files()]
 
 
 def table(params, scores):
