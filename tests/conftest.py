@@ -107,3 +107,14 @@ def no_figure_left():
 
     yield
     plt.close("all")
+
+
+@pytest.fixture
+def quiet_optuna():
+    """Optuna says nothing of what goes as it should."""
+    import optuna
+
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    yield
+    optuna.logging.set_verbosity(level)

@@ -78,39 +78,6 @@ def test_what_still_runs_is_believed_to_have_failed():
     assert suggest_batch(searcher, 3, rng) == [{"n": 1}, {"n": 2}, {"n": 3}]
 
 
-# ------------------------------------------------------------------ experience
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [{"learner": 3}, {"folds": "three"}, {"max_rows": 1.5}, {"versions": ["1.0"]}, {"added": [1]},
-     {"seconds": np.inf}, {"learner": np.arange(2)}],
-)  # fmt: skip
-def test_what_experience_says_of_itself_is_of_its_kind(bad):
-    with pytest.raises(ValueError, match=r"^about: "):
-        checked_about(bad)
-    good = {"learner": "svc", "folds": 3, "max_rows": None, "versions": {"a": "1"}, "added": ["b"]}
-    assert checked_about(good) == good
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_fold_without_a_finite_score_is_a_failure_with_a_reason(bad, monkeypatch):
-    class Task:
-        folds = np.array([0.5, bad, 0.7])
-
-        def evaluate_folds(self, config):
-            return self.folds
-
-    monkeypatch.setattr(worker, "_hold", lambda job: Task())
-    row = worker.evaluate(worker.Job("a", "iris", "svc", {}), 3, {})
-    assert (row["status"], row["score"], row["std"]) == ("failed", None, None)
-    assert row["reason"].endswith(str(Task.folds.tolist()))
-    Task.folds = np.array([0.5, 0.7])
-    row = worker.evaluate(worker.Job("a", "iris", "svc", {}), 3, {})
-    assert (row["status"], row["reason"]) == ("ok", "")
-    assert [row["score"], row["std"]] == pytest.approx([0.6, 0.1])
-
-
 # ------------------------------------------------------------------ Bayesian optimization
 
 
@@ -163,6 +130,36 @@ def test_a_free_level_adds_to_what_is_not_known():
 
 
 # ------------------------------------------------------------------ experience
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"learner": 3}, {"folds": "three"}, {"max_rows": 1.5}, {"versions": ["1.0"]}, {"added": [1]},
+     {"seconds": np.inf}, {"learner": np.arange(2)}],
+)  # fmt: skip
+def test_what_experience_says_of_itself_is_of_its_kind(bad):
+    with pytest.raises(ValueError, match=r"^about: "):
+        checked_about(bad)
+    good = {"learner": "svc", "folds": 3, "max_rows": None, "versions": {"a": "1"}, "added": ["b"]}
+    assert checked_about(good) == good
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_fold_without_a_finite_score_is_a_failure_with_a_reason(bad, monkeypatch):
+    class Task:
+        folds = np.array([0.5, bad, 0.7])
+
+        def evaluate_folds(self, config):
+            return self.folds
+
+    monkeypatch.setattr(worker, "_hold", lambda job: Task())
+    row = worker.evaluate(worker.Job("a", "iris", "svc", {}), 3, {})
+    assert (row["status"], row["score"], row["std"]) == ("failed", None, None)
+    assert row["reason"].endswith(str(Task.folds.tolist()))
+    Task.folds = np.array([0.5, 0.7])
+    row = worker.evaluate(worker.Job("a", "iris", "svc", {}), 3, {})
+    assert (row["status"], row["reason"]) == ("ok", "")
+    assert [row["score"], row["std"]] == pytest.approx([0.6, 0.1])
 
 
 def test_of_equal_scores_the_first_configuration_is_best():

@@ -26,12 +26,7 @@ GRIDS = [
 Study = optuna.study.Study
 
 
-@pytest.fixture(autouse=True)
-def _quiet():
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    yield
-    optuna.logging.set_verbosity(level)
+pytestmark = pytest.mark.usefixtures("quiet_optuna")
 
 
 def study(name, best=0.5, n=30, direction="maximize", storage=None, seed=0) -> Study:

@@ -24,12 +24,7 @@ SPACE = KNOWN.space
 REPLAY = SVC.replay(TASKS[0])
 
 
-@pytest.fixture(autouse=True)
-def _quiet():
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    yield
-    optuna.logging.set_verbosity(level)
+pytestmark = pytest.mark.usefixtures("quiet_optuna")
 
 
 def study(direction="maximize", experience=KNOWN, storage=None, **given):

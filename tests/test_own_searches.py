@@ -12,13 +12,7 @@ from experience_cases import dataset
 
 from metahpo_lite import MetaDataset
 
-
-@pytest.fixture(autouse=True)
-def _quiet():
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    yield
-    optuna.logging.set_verbosity(level)
+pytestmark = pytest.mark.usefixtures("quiet_optuna")
 
 
 def test_a_trial_that_was_pruned_is_no_experience():
