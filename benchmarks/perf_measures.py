@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
 import tempfile
@@ -87,7 +88,9 @@ def in_turn(ours: Callable, reference: Callable) -> Pair:
 def fresh(code: str, *arguments: str) -> list[float]:
     """Run code in a new process, and return the numbers in the last line that it prints."""
     command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=600)
+    # else each process of a fresh clone compiles what the one before it had compiled
+    env = {name: v for name, v in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, timeout=600)
     if done.returncode:
         raise RuntimeError(f"{' '.join(code.split())}: {done.stderr.strip()}")
     return [float(number) for number in done.stdout.splitlines()[-1].split()]

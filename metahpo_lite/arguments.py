@@ -12,7 +12,7 @@ import numpy as np
 
 from metahpo_lite.hyperparameters import is_number
 
-_LARGEST = 1e100  # of larger ones, the square or the sum of some may overflow
+LARGEST = 1e100  # of larger numbers, the square or the sum of some may overflow
 
 
 def whole_number(
@@ -40,15 +40,22 @@ def check_one_of(argument: str, got: Any, accepted: tuple) -> None:
 
 def is_finite(value: Any) -> bool:
     """Tell finite numbers, none too large for a sum of squares, from anything else."""
-    return is_number(value) and abs(value) <= _LARGEST
+    return is_number(value) and abs(value) <= LARGEST
 
 
 def as_score(score: Any) -> float:
-    """Return a trial's score as a float, or raise a ValueError; NaN is a trial that failed."""
+    """Return a trial's score as a float, or raise a ValueError.
+
+    NaN is a trial that failed, and so is one whose score is infinite or beyond ±1e100: fits that
+    diverge have such.
+    """
     try:
-        return float(score)
-    except (TypeError, ValueError, OverflowError):
+        found = float(None if isinstance(score, (str, bytes)) else score)
+    except OverflowError:  # an int
+        return math.nan
+    except (TypeError, ValueError):
         raise ValueError(f"score: got {score!r}, accepted is a number, or NaN") from None
+    return found if is_finite(found) else math.nan
 
 
 def check_between(argument: str, got: Any, low: float, high: float) -> None:
@@ -91,12 +98,12 @@ def as_floats(argument: str, values: Any) -> np.ndarray:
         if np.asarray(values).dtype.kind in "biufO":
             with np.errstate(all="ignore"):  # a longer float becomes infinite
                 numbers = np.asarray(values, dtype=float)
-            if not np.any((np.abs(numbers) > _LARGEST) & np.isfinite(numbers)):
+            if not np.any((np.abs(numbers) > LARGEST) & np.isfinite(numbers)):
                 return numbers
     except (TypeError, ValueError, OverflowError):
         pass
     raise ValueError(f"{argument}: got {_shortened(values)}, accepted are numbers within "
-                     f"±{_LARGEST:g}, in an array or lists of one length")  # fmt: skip
+                     f"±{LARGEST:g}, in an array or lists of one length")  # fmt: skip
 
 
 def _shortened(value: Any) -> str:

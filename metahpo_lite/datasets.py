@@ -174,8 +174,12 @@ class Dataset:
         if frame.shape[1] - X.shape[1] > 1:
             raise ValueError(f"target: {target!r} names two columns; accepted: a unique name")
         present = frame[target].notna().to_numpy()
-        y = frame.loc[present, target].reset_index(drop=True).infer_objects()
-        labels = _labels(y)
+        try:
+            y = frame.loc[present, target].reset_index(drop=True).infer_objects()
+            labels = _labels(y)
+        except UnicodeEncodeError as error:  # pandas cannot hold half of a surrogate pair as text
+            raise ValueError(f"target: {target!r} cannot be read ({error}); accepted: numbers or "
+                             "texts") from None  # fmt: skip
         _check_target(y, labels.nunique(), target)
         X = as_table(X[present].reset_index(drop=True))
         return cls(name, X, labels, family or name, source, licence, note)

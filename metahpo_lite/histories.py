@@ -1,11 +1,13 @@
 """Histories: searches that you made anyway, read so that they become experience.
 
-An Optuna study and a scikit-learn search hold the same: configurations and their scores. What is
-wrong in one is said with its name and the number of its row, counted from 0.
+An Optuna study and a scikit-learn search hold the same: configurations and their scores. Trials
+without a score, or with one that is infinite or beyond ±1e100, are left out. What is wrong in one
+is said with its name and the number of its row, counted from 0.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import sqlite3
 import warnings
@@ -18,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from metahpo_lite.arguments import as_floats, as_list, check_text
+from metahpo_lite.arguments import as_list, as_score, check_text
 from metahpo_lite.hyperparameters import (
     Categorical,
     Float,
@@ -135,7 +137,7 @@ def of_study(study: Any) -> History:
                          "accepted is one")  # fmt: skip
     sign = -1 if study.direction.name == "MINIMIZE" else 1
     done = [t for t in _trials(study) if t.state.name == "COMPLETE"]
-    done = [t for t in done if np.isfinite(t.value)]
+    done = [t for t in done if not math.isnan(as_score(t.value))]
     return History(study.study_name, [dict(t.params) for t in done], [sign * t.value for t in done])
 
 
@@ -172,10 +174,10 @@ def of_table(name: str, table: Any, params: Any = None) -> History:
     if len(params) != len(scores) or not all(isinstance(p, Mapping) for p in params):
         raise ValueError(f"results: {name!r} has {len(params)} params and {len(scores)} scores, "
                          "accepted are a dict and a number for each trial")  # fmt: skip
-    scores = as_floats("results", scores)
-    ok = np.flatnonzero(np.isfinite(scores)).tolist()
+    scores = [as_score(score) for score in scores]
+    ok = [row for row, score in enumerate(scores) if not math.isnan(score)]
     configs = [{n: _plain(name, i, n, v) for n, v in params[i].items()} for i in ok]
-    return History(name, configs, scores[ok].tolist())
+    return History(name, configs, [scores[i] for i in ok])
 
 
 def of_search(search: Any, space: SearchSpace, name: str) -> History:

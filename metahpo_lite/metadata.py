@@ -46,8 +46,8 @@ class MetaDataset:
         The configurations, all different. In a collection, number 0 is the learner's default.
     trials : DataFrame
         One row per task and configuration: task, config (its number), score (higher is better,
-        missing if it failed); and if known std (over the folds), seconds, status (ok, failed or
-        timeout) and reason (why it failed).
+        within ±1e100, missing if it failed); and if known std (over the folds), seconds, status
+        (ok, failed or timeout) and reason (why it failed).
     tasks : DataFrame
         Index task; family (tasks of one family are held out together); and if known rows,
         features, classes, source, licence.

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from metahpo_lite.arguments import whole_number
+from metahpo_lite.arguments import is_finite, whole_number
 from metahpo_lite.spaces import Config, SearchSpace
 
 
@@ -158,8 +158,9 @@ def run(searcher: Searcher, task: Any, n_trials: int, progress: bool = False) ->
     -------
     pandas.DataFrame
         One row per trial, index ``trial`` from 1: ``config`` (dict), ``score`` (NaN if it
-        failed), ``seconds`` of the evaluation, ``status`` (``ok``, ``failed`` or ``timeout``),
-        ``message`` (why it failed), ``incumbent`` (the best score so far).
+        failed; one beyond ±1e100 is a failure, too), ``seconds`` of the evaluation, ``status``
+        (``ok``, ``failed`` or ``timeout``), ``message`` (why it failed), ``incumbent`` (the best
+        score so far).
 
     Raises
     ------
@@ -187,7 +188,7 @@ def run(searcher: Searcher, task: Any, n_trials: int, progress: bool = False) ->
         except Exception as error:  # one bad evaluation must not end the search
             message = f"{type(error).__name__}: {error}"
         seconds = time.perf_counter() - start
-        if math.isfinite(score):
+        if is_finite(score):
             status, incumbent = "ok", incumbent if incumbent >= score else score
         elif status == "failed" and not message:
             score, message = math.nan, f"the score is {score}"

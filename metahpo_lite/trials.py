@@ -15,7 +15,7 @@ import pandas as pd
 from sklearn.ensemble import ExtraTreesRegressor
 
 from metahpo_lite.about import check_names
-from metahpo_lite.arguments import check_seed, is_text, whole_number
+from metahpo_lite.arguments import LARGEST, check_seed, is_finite, is_text, whole_number
 from metahpo_lite.histories import History, configs_in
 from metahpo_lite.hyperparameters import Categorical, Float, Hyperparameter, Int, is_number
 from metahpo_lite.spaces import Config, SearchSpace
@@ -102,8 +102,8 @@ def checked_trials(
     known = np.array([name in STATUS for name in names])[code]
     refuse(where, "status", ~known, status, f"one of {STATUS}")
     ok = np.array([name == "ok" for name in names])[code]
-    refuse(where, "score", ok & ~np.isfinite(scores), scores,
-           "a finite number, where the status is ok")  # fmt: skip
+    refuse(where, "score", ok & ~(scores.abs() <= LARGEST), scores,
+           f"a number within ±{LARGEST:g}, where the status is ok")  # fmt: skip
     refuse(where, "score", ~ok & scores.notna(), scores, "no score, where the status is not ok")
     columns = {"task": tasks[task], "config": number, "score": scores, "status": status}
     for column in ("std", "seconds"):
@@ -133,7 +133,7 @@ def check_logged(rows: Sequence[Mapping[str, Any]], n_configs: int, where: Where
             score: Any = row.get("score")
             seconds = [row.get("std"), row.get("seconds")]
             ok = row["config"] in range(n_configs) and row.get("status") in STATUS
-            ok = ok and (is_number(score) and abs(score) < 1e308) == (row["status"] == "ok")
+            ok = ok and is_finite(score) == (row["status"] == "ok")
             ok = ok and all(v is None or (is_number(v) and not v < 0) for v in seconds)
             ok = ok and is_text(row.get("reason"))
         else:
@@ -227,7 +227,8 @@ def from_trials(
     table = table.reset_index(drop=True)
     refuse("table", "task", table["task"].isna(), table["task"], "the name of a task")
     scores = _numbers(table["score"], "table")
-    refuse("table", "score", ~np.isfinite(scores), scores, "finite: drop the trials that failed")
+    refuse("table", "score", ~(scores.abs() <= LARGEST), scores,
+           f"a number within ±{LARGEST:g}: drop the trials that failed")  # fmt: skip
     names = [str(name) for name in table["task"]]
     refuse("table", "task", [not is_text(name) for name in names], names, "the name of a task")
     task = pd.Series(names)

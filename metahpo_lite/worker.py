@@ -20,6 +20,7 @@ from multiprocessing import current_process, parent_process
 import joblib
 import numpy as np
 
+from metahpo_lite.arguments import LARGEST
 from metahpo_lite.datasets import Dataset, load_dataset
 from metahpo_lite.learners import Learner
 from metahpo_lite.spaces import Config
@@ -53,7 +54,7 @@ def evaluate(job: Job, number: int, config: Config) -> dict:
             task = _hold(job)
             start = time.perf_counter()
             folds = task.evaluate_folds(config)
-        if np.isfinite(folds).all():
+        if (np.abs(folds) <= LARGEST).all():
             score, std, status = float(folds.mean()), float(folds.std()), "ok"
         else:
             reason = f"the scores of the folds are {folds.tolist()}"

@@ -1,5 +1,7 @@
 """Experience that is made up: one of its meta-features says where the best is."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -18,6 +20,18 @@ def dataset(configs, scores: np.ndarray, features: pd.DataFrame | None) -> MetaD
     if features is not None:
         features = features.set_axis(tasks.index)
     return MetaDataset(SPACE, configs, trials, tasks, features)
+
+
+def study_file(path: Path) -> Path:
+    """Make a storage with a study of four trials, and leave it closed."""
+    import optuna
+
+    storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+    study = optuna.create_study(storage=storage, study_name="s")
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), 4)
+    storage.remove_session()
+    storage.engine.dispose()
+    return path
 
 
 def described(experience: MetaDataset, features: pd.DataFrame | None) -> MetaDataset:

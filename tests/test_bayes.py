@@ -212,14 +212,14 @@ def test_failed_trials_are_avoided_and_do_no_harm():
     assert history["incumbent"].iloc[-1] > -0.6
 
 
-@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf, 0.7])
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf, 0.7, 1e155, -1e308, 10**400])
 def test_scores_that_say_nothing(score):
     """All trials fail, or all score the same: the search goes on, to other configurations."""
     history, searcher = search(lambda config: score, n=10)
     assert len(history) == 10
     assert len({repr(config) for config in history["config"]}) == 10
     config = searcher.suggest()
-    searcher.update(config, score)  # without `run`, which makes NaN of infinity
+    searcher.update(config, score)  # without `run`, which makes NaN of what is too large
     searcher.suggest()
 
 

@@ -144,7 +144,7 @@ def test_what_experience_says_of_itself_is_of_its_kind(bad):
     assert checked_about(good) == good
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, -1e101])
 def test_a_fold_without_a_finite_score_is_a_failure_with_a_reason(bad, monkeypatch):
     class Task:
         folds = np.array([0.5, bad, 0.7])

@@ -164,6 +164,7 @@ def cell(column, row, value):
     [
         ("scores", cell("score", 7, math.nan), "column 'score', row 7: got nan"),
         ("scores", cell("score", 7, math.inf), "column 'score', row 7: got inf"),
+        ("scores", cell("score", 7, -1e155), "column 'score', row 7: got -1e+155"),
         ("scores", cell("score", 1, 0.5), "column 'score', row 1: got 0.5, accepted is no score"),
         ("scores", cell("config", 3, 4), "column 'config', row 4: got 4, accepted is each"),
         ("scores", cell("config", 3, 999), "column 'config', row 3: got 999"),
@@ -309,6 +310,7 @@ def test_a_table_with_conditions():
         (lambda t: pd.concat([t, t[:1]]), "column 'task', row 120"),
         (lambda t: t[:0], "or no row"),
         (lambda t: t.assign(x=t["x"].where(t.index > 0, np.inf)), "column 'x', row 0"),
+        (lambda t: t.assign(score=t["score"].where(t.index > 0, 1e155)), "column 'score', row 0"),
     ],
 )
 def test_a_wrong_table_is_named(change, message):

@@ -8,7 +8,7 @@ import optuna
 import pandas as pd
 import psutil
 import pytest
-from experience_cases import dataset
+from experience_cases import dataset, study_file
 
 from metahpo_lite import MetaDataset
 
@@ -35,12 +35,7 @@ def test_a_trial_that_was_pruned_is_no_experience():
 @pytest.mark.parametrize("broken", [False, True])
 def test_no_storage_stays_open(broken, tmp_path):
     """An open file cannot be moved on Windows, and Python 3.13 warns of it."""
-    path = tmp_path / "studies.db"
-    storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
-    study = optuna.create_study(storage=storage, study_name="s")
-    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), 4)
-    storage.remove_session()
-    storage.engine.dispose()
+    path = study_file(tmp_path / "studies.db")
     if broken:
         with closing(sqlite3.connect(path)) as file, file:
             file.execute("update alembic_version set version_num = 'v99'")
@@ -53,6 +48,31 @@ def test_no_storage_stays_open(broken, tmp_path):
 
 def table(params, scores):
     return {"params": params, "mean_test_score": scores}
+
+
+@pytest.mark.parametrize("bad", [2e100, -3.6e306, np.inf, 10**400])
+def test_a_fit_that_diverged_is_a_failed_trial(bad):
+    """Its score would overflow in the surrogate, which fills what a search has not tried."""
+    params = [{"x": x} for x in (0.1, 0.2, 0.4, 0.8, 1.6)]
+    scores = [[0.5, 0.6, 0.7, 0.8], [0.4, 0.3, 0.2, 0.1]]
+    good = {"a": table(params[:4], scores[0]), "b": table(params[1:], scores[1])}
+    spoiled = {
+        name: table([*results["params"], {"x": 0.9}], [*results["mean_test_score"], bad])
+        for name, results in good.items()
+    }
+    ours = MetaDataset.from_cv_results(spoiled)
+    pd.testing.assert_frame_equal(ours.trials, MetaDataset.from_cv_results(good).trials)
+    if isinstance(bad, int):
+        return  # no study can have such a score
+    studies = []
+    for name, results in spoiled.items():
+        studies.append(optuna.create_study(study_name=name, direction="maximize"))
+        for config, score in zip(results["params"], results["mean_test_score"], strict=True):
+            known = {"x": optuna.distributions.FloatDistribution(0.1, 1.6)}
+            trial = optuna.trial.create_trial(value=score, params=config, distributions=known)
+            studies[-1].add_trial(trial)
+    theirs = MetaDataset.from_optuna(studies, space=ours.space)
+    pd.testing.assert_frame_equal(theirs.trials, ours.trials)
 
 
 @pytest.mark.parametrize("names", [("C", "kernel"), ("kernel", "C")])

@@ -51,6 +51,11 @@ def test_the_reference_within_does_not_hide_a_doubling():
     assert perf.judge(replace(part, within=0))["ok"]
 
 
+def test_a_process_keeps_what_it_compiles(monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    assert perf_measures.fresh("import sys; print(int(sys.dont_write_bytecode))") == [0]
+
+
 def slower(function):
     """Let a function take three times as long, and 20 microseconds at least."""
 

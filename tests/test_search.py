@@ -118,6 +118,16 @@ def test_no_incumbent_before_the_first_success():
     assert history["incumbent"].isna().all()
 
 
+@pytest.mark.parametrize("score", [np.inf, -1e101, 2e100])
+def test_a_score_that_is_too_large_is_a_failure(score):
+    searcher = Recorder()
+    history = run(searcher, Task(score, 1e100), 2)
+    assert history["status"].tolist() == ["failed", "ok"]
+    assert history.loc[1, "message"] == f"the score is {score}"
+    assert history["score"].isna().tolist() == [True, False]
+    assert history["incumbent"].tolist()[1] == 1e100
+
+
 def test_negative_scores_are_compared_as_numbers():
     assert run(Recorder(), Task(-3.0, -1, -2), 3)["incumbent"].tolist() == [-3, -1, -1]
 

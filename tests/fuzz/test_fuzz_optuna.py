@@ -7,6 +7,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from experience_cases import study_file
 from harness import REFUSED, fuzz, judged
 from hostile import SPACE, experience, json_values, objects, whole
 from hypothesis import example
@@ -121,6 +122,11 @@ def our_trials(draw):
     return trial
 
 
+def scored(x, score):
+    known = {"x": FloatDistribution(0, 1)}
+    return optuna.trial.create_trial(value=score, params={"x": x}, distributions=known)
+
+
 def study_of(some, direction="maximize", name=None, storage=None):
     study = optuna.create_study(direction=direction, study_name=name, storage=storage)
     with warnings.catch_warnings():
@@ -136,6 +142,8 @@ def study_of(some, direction="maximize", name=None, storage=None):
 # ---- experience
 
 
+@example([[scored(x, y) for x in (0.1, 0.5)] for y in (3.6e306, 1.0)], "minimize")
+@example([[scored(0.1, 3.6e306), scored(0.4, -1e155), scored(0.7, 1), scored(0.9, 2)]], "maximize")
 @fuzz(studies() | st.lists(st.lists(trials(), max_size=6), min_size=1, max_size=3),
       st.sampled_from(["maximize", "minimize"]))  # fmt: skip
 def test_studies(several, direction):
@@ -159,13 +167,7 @@ def test_what_is_no_study(given):
 def stored():
     """The bytes of a storage with a study."""
     with tempfile.TemporaryDirectory() as here:
-        path = Path(here) / "studies.db"
-        storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
-        study = optuna.create_study(storage=storage, study_name="s")
-        study.optimize(lambda trial: trial.suggest_float("x", 0, 1), 4)
-        storage.remove_session()
-        storage.engine.dispose()
-        return path.read_bytes()
+        return study_file(Path(here) / "studies.db").read_bytes()
 
 
 def read(content: bytes | None) -> object:

@@ -139,6 +139,14 @@ def test_a_decimal_that_is_no_number():
     assert judged(lambda: doubtful_columns(frame)) == {}
 
 
+@pytest.mark.parametrize("other", ["x", 1, None])
+def test_a_class_that_is_no_text(other):
+    """Half of a surrogate pair, as some readers make of bytes: pandas before 3 can hold it."""
+    y = pd.Series(["\ud800", other, "x", "x"] * 3, dtype=object)
+    frame = pd.DataFrame({"a": range(12), "y": y})
+    judged(lambda: Dataset.from_frame(frame, "y"), lambda dataset: dataset.n_classes > 1)
+
+
 def test_classes_are_told_apart_by_their_texts():
     """True and 1 are equal, and yet two classes: here each row has another one."""
     frame = pd.DataFrame({"a": [1, 2, 3], "y": pd.Series([True, 1, "x"], dtype=object)})
