@@ -14,6 +14,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from sklearn.model_selection import cross_val_score
 
 from metahpo_lite.collect import collect_experience, draw_configs
@@ -116,16 +117,22 @@ def read_table(path: str, argument: str) -> pd.DataFrame:
     if not os.path.isfile(path):  # which also knows paths that can be none
         raise FileNotFoundError(f"{argument}: there is no file {path}")
     try:
-        frame = pd.read_parquet(path) if suffix == ".parquet" else _text(path, separators[suffix])
+        frame = _parquet(path) if suffix == ".parquet" else _text(path, separators[suffix])
     except UnicodeDecodeError:
         raise ValueError(
             f"{argument}: {path} is not UTF-8; accepted: text saved as UTF-8"
         ) from None
-    except (ValueError, OSError) as error:  # pandas' and pyarrow's own errors are ValueErrors
+    except Exception as error:  # a broken file meets any kind of pandas' or pyarrow's own
         kind = "Parquet" if suffix == ".parquet" else f"values between {separators[suffix]!r}"
-        reason = str(error).splitlines()[0]
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ValueError(f"{argument}: {path}: {reason}; accepted: {kind}") from None
     return frame
+
+
+def _parquet(path: str) -> pd.DataFrame:
+    """Read a Parquet file; a broken text would be noticed much later."""
+    pq.read_table(path).validate(full=True)
+    return pd.read_parquet(path)
 
 
 def _text(path: str, separator: str) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from metahpo_lite.hyperparameters import is_number
+from metahpo_lite.hyperparameters import is_number, plain
 
 LARGEST = 1e100  # of larger numbers, the square or the sum of some may overflow
 
@@ -40,7 +40,7 @@ def check_one_of(argument: str, got: Any, accepted: tuple) -> None:
 
 def is_finite(value: Any) -> bool:
     """Tell finite numbers, none too large for a sum of squares, from anything else."""
-    return is_number(value) and abs(value) <= LARGEST
+    return is_number(value) and abs(plain(value)) <= LARGEST
 
 
 def as_score(score: Any) -> float:
@@ -50,7 +50,9 @@ def as_score(score: Any) -> float:
     diverge have such.
     """
     try:
-        found = float(None if isinstance(score, (str, bytes)) else score)
+        if isinstance(score, (str, bytes)):
+            raise TypeError  # else "0.5" were one
+        found = float(score)
     except OverflowError:  # an int
         return math.nan
     except (TypeError, ValueError):
@@ -60,7 +62,7 @@ def as_score(score: Any) -> float:
 
 def check_between(argument: str, got: Any, low: float, high: float) -> None:
     """Raise a ValueError unless `got` is a number between the two, neither included."""
-    if not (is_number(got) and low < got < high):
+    if not (is_number(got) and low < plain(got) < high):
         raise ValueError(f"{argument}: got {got!r}, accepted is between {low:g} and {high:g}")
 
 

@@ -77,7 +77,7 @@ def from_scipy(name: str, given: Any) -> Hyperparameter:
         try:
             with np.errstate(all="ignore"):
                 low, high = given.support()
-        except (TypeError, ValueError):  # made of what is no number
+        except (TypeError, ValueError, OverflowError):  # made of what is no number, or a huge one
             low = high = math.nan
         return (
             Int(name, low, high) if kind == "randint" else Float(name, low, high, kind != "uniform")

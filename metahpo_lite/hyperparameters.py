@@ -58,6 +58,7 @@ class Float:
 
     def check(self, value: Any) -> float:
         """Return `value` as a float, or raise a ValueError that says what is accepted."""
+        value = plain(value)
         if is_number(value) and self.low <= value <= self.high:  # False for NaN
             return float(value)
         raise ValueError(f"{self.name}: got {value!r}, accepted is a number in {accepted(self)}")
@@ -116,6 +117,7 @@ class Int:
 
     def check(self, value: Any) -> int:
         """Return `value` as an int (3.0 counts as 3), or raise a ValueError."""
+        value = plain(value)
         if is_number(value) and self.low <= value <= self.high and value == int(value):
             return int(value)
         raise ValueError(
@@ -173,9 +175,9 @@ class Categorical:
             raise ValueError(
                 f"{self.name}: choices={self.choices!r}, accepted is a list of one or more choices"
             )
-        choices = tuple(_plain(choice) for choice in self.choices)
+        choices = tuple(plain(choice) for choice in self.choices)
         for choice in choices:
-            if (choice is not None and not isinstance(choice, (str, Real))) or choice != choice:
+            if not isinstance(choice, (str, int, float, type(None))) or choice != choice:
                 raise ValueError(
                     f"{self.name}: choices has {choice!r}, accepted are str, bool, int, float, None"
                 )
@@ -195,7 +197,7 @@ class Categorical:
     def check(self, value: Any) -> Any:
         """Return the choice that equals `value`, or raise a ValueError."""
         try:
-            return self.choices[self._index[key_of(_plain(value))]]
+            return self.choices[self._index[key_of(plain(value))]]
         except (KeyError, TypeError):
             raise ValueError(
                 f"{self.name}: got {value!r}, accepted is one of {list(self.choices)!r}"
@@ -203,7 +205,7 @@ class Categorical:
 
     def encode(self, value: Any) -> float:
         """Map a choice to the middle of its interval."""
-        return (self._index[key_of(_plain(value))] + 0.5) / len(self.choices)
+        return (self._index[key_of(plain(value))] + 0.5) / len(self.choices)
 
     def decode(self, u: float) -> Any:
         """Map a number of [0, 1] to the choice that owns it."""
@@ -238,8 +240,8 @@ def levels_of(h: Hyperparameter, n: int) -> list:
         shares += max(1, (n - len(values)) // 2)
 
 
-def _plain(value: Any) -> Any:
-    """A numpy scalar as the Python value that it holds."""
+def plain(value: Any) -> Any:
+    """A numpy scalar as the Python value that it holds: a short float compares with no long one."""
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -261,7 +263,7 @@ def accepted(h: Hyperparameter) -> str:
 
 
 def _number(h: Float | Int, end: str) -> float:
-    value = _plain(getattr(h, end))
+    value = plain(getattr(h, end))
     if not is_number(value) or not abs(value) <= 1.7e308:  # infinite, NaN, or an endless integer
         raise ValueError(f"{h.name}: {end}={value!r}, accepted is a finite number")
     return value
@@ -292,7 +294,7 @@ def _check_name_and_when(h: Hyperparameter) -> None:
             raise ValueError(
                 f"{h.name}: when[{parent!r}]={values!r}, accepted is a list of one or more values"
             )
-        when[parent] = tuple(_plain(value) for value in values)
+        when[parent] = tuple(plain(value) for value in values)
     object.__setattr__(h, "when", when)
 
 

@@ -130,6 +130,8 @@ def nemenyi_difference(n_methods: int, n_tasks: int, level: float = 0.95) -> flo
             warnings.simplefilter("error")  # the integral was not found
             q = stats.studentized_range.ppf(level, k, np.inf) / np.sqrt(2)
     except Warning:
+        q = 0.0
+    if not q > 0:
         raise ValueError(f"n_methods, level: got {k} and {level!r}, accepted are fewer methods, or "
-                         "a level farther from 0 and 1") from None  # fmt: skip
+                         "a level farther from 0 and 1")  # fmt: skip
     return float(q * np.sqrt(k * (k + 1) / (6 * n)))

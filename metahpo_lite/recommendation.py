@@ -108,7 +108,7 @@ def doubtful_columns(frame: pd.DataFrame) -> dict[str, str]:
 
 def _doubt(column: pd.Series, label: str) -> str:
     """Say what a column looks like, or nothing."""
-    present = column.dropna()
+    present = column.reset_index(drop=True).dropna()
     try:
         distinct = present.nunique()
     except TypeError:  # lists and the like, which become texts

@@ -17,7 +17,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 from metahpo_lite.about import check_names
 from metahpo_lite.arguments import LARGEST, check_seed, is_finite, is_text, whole_number
 from metahpo_lite.histories import History, configs_in
-from metahpo_lite.hyperparameters import Categorical, Float, Hyperparameter, Int, is_number
+from metahpo_lite.hyperparameters import Categorical, Float, Hyperparameter, Int, is_number, plain
 from metahpo_lite.spaces import Config, SearchSpace
 from metahpo_lite.storage import SCORES, TASKS, config_key, refuse
 
@@ -60,6 +60,7 @@ def checked_tasks(tasks: pd.DataFrame, where: Where) -> pd.DataFrame:
     family = tasks["family"]
     refuse(where, "family", [not (is_text(f) and f) for f in family], family, "a name")
     tasks = tasks.reindex(columns=[name for name in TASKS.names if name != "task"])
+    tasks["family"] = list(family)  # not as a category, which a file does not keep
     for column in ("source", "licence"):
         texts = tasks[column].astype(object)
         tasks[column] = texts.where(texts.notna(), "")
@@ -201,7 +202,7 @@ def _numbers(column: pd.Series, where: Where) -> pd.Series:
         with np.errstate(over="ignore"):  # a longer float becomes infinite
             return column.astype("float64")
     numbers = [math.nan if lacks else v for v, lacks in zip(column, missing, strict=True)]
-    bad = [not is_number(v) or not (v != v or abs(v) < 1e308) for v in numbers]
+    bad = [not is_number(v) or not (v != v or abs(plain(v)) < 1e308) for v in numbers]
     refuse(where, str(column.name), bad, column, "a number")
     return pd.Series([float(v) for v in numbers], column.index, name=column.name)
 

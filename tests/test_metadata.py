@@ -40,6 +40,12 @@ def experience(**options):
     return MetaDataset(SPACE, CONFIGS, about={"learner": "mine"}, **parts)
 
 
+def test_families_may_be_a_category():
+    mine = experience()
+    alike = experience(tasks=mine.tasks.assign(family=mine.tasks["family"].astype("category")))
+    pd.testing.assert_frame_equal(alike.tasks, mine.tasks)
+
+
 @pytest.fixture
 def folder(tmp_path):
     return experience().save(tmp_path / "e")

@@ -123,6 +123,14 @@ def test_numpy_values_become_plain():
     assert type(example().check({"C": 1, "kernel": "linear", "layers": 3.0})["layers"]) is int
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_short_float_is_compared_with_long_ends():
+    assert Float("x", 0.1, 1e200).check(np.float16(2)) == 2.0
+    assert Int("n", 1, 10**6).check(np.float16(2)) == 2
+    with pytest.raises(ValueError, match="x: got"):
+        Float("x", 0.1, 1e200).check(np.float16(np.inf))
+
+
 def test_drop_inactive():
     flat = {"C": 1, "kernel": "linear", "gamma": 0.1, "layers": 1}
     assert example().drop_inactive(flat) == {"C": 1.0, "kernel": "linear", "layers": 1}

@@ -177,7 +177,9 @@ def columns(n: int) -> st.SearchStrategy:
     types = ["Int64", "float32", "bool", "boolean", "complex128", "category", "string", "uint8",
              "datetime64[ns]", "Float64", "object"]  # fmt: skip
     typed = st.tuples(whole_numbers, st.sampled_from(types)).map(
-        lambda given: pd.Series(np.abs(given[0])).astype(given[1])
+        lambda given: pd.Series(
+            np.abs(given[0]) if given[1] != "boolean" else [bool(i) for i in given[0]]
+        ).astype(given[1])
     )
     arrow = arrays(n).map(lambda column: column.to_pandas())
     return st.one_of(cells, floats, typed, arrow)

@@ -54,8 +54,8 @@ def spoiled(draw, frame: pd.DataFrame):
             cells = frame.iloc[:, column].tolist()
             cells[draw(st.integers(0, n - 1))] = draw(objects)
             new = pd.Series([*cells, None], dtype=object)[:n].set_axis(frame.index)
-            frame = frame.assign(**{"new": new}).drop(columns=frame.columns[column]).rename(
-                columns={"new": frame.columns[column]})  # fmt: skip
+            frame = pd.concat([frame.iloc[:, :column], frame.iloc[:, column + 1 :],
+                               new.rename(frame.columns[column])], axis=1)  # fmt: skip
         elif how == "more":
             name = draw(labels)
             new = draw(columns(n)).set_axis(frame.index).rename(name)
@@ -267,15 +267,16 @@ def cv_results(draw):
     values = st.sampled_from([1, True, 0.5, "a", None, 1.0, 10**400, 2**50]) | objects
     params = st.lists(
         st.sampled_from(PARAMS)
-        | st.dictionaries(st.sampled_from(["C", "k", "g"]) | mostly(texts), values, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["C", "k", "g"]) | mostly(texts, scalars), values, max_size=3
+        )
         | objects,
         max_size=5,
     )
     params = draw(mostly(params, objects))
     n = len(params) if isinstance(params, list) else 3
-    scores = mostly(st.lists(st.floats(-1, 1) | st.just(float("nan")), min_size=n, max_size=n),
-                    objects)  # fmt: skip
-    scores = draw(scores.map(lambda s: np.array(s) if isinstance(s, list) and s else s))
+    scores = st.lists(st.floats(-1, 1) | st.just(float("nan")), min_size=n, max_size=n)
+    scores = draw(mostly(scores.map(lambda some: np.array(some) if some else some), objects))
     table = {"params": params, "mean_test_score": scores, "rank_test_score": np.arange(n)}
     if not draw(st.integers(0, 9)):
         table.pop(draw(st.sampled_from([*table])))

@@ -86,6 +86,7 @@ def test_from_json(text):
 # ---- other tools
 
 
+@example((1, 2**64), 1, "x")
 @fuzz(ranges, st.integers(0, 5), names)
 def test_from_scipy(ends, kind, name):
     a, b = ends

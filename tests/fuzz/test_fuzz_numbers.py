@@ -251,6 +251,7 @@ MENDED = {
     "dates for scores": lambda: score_gap(np.array(["2024-01-01"], dtype="M8[D]"), 1.0),
     "numbers whose sum overflows": lambda: mean_regret([1e308, 1e308], 2),
     "a million methods": lambda: nemenyi_difference(10**6, 10),
+    "a level next to nothing": lambda: nemenyi_difference(2, 2, 1e-20),
     "no categories for a dimension": lambda: GaussianProcess.fit(np.eye(2), [0, 1], [True]),
     "a row for a table": lambda: task_distances(ONE, ONE),
     "texts for a level": lambda: compare(ONE, ONE, "abc", np.random.default_rng(0), "0.9"),

@@ -1,5 +1,7 @@
 """Search spaces of anything: made and used right, or refused with a clear error."""
 
+import fractions
+
 import numpy as np
 import pytest
 from harness import REFUSED, fuzz, in_time, judged
@@ -153,6 +155,7 @@ def test_name(name):
 
 MENDED = {
     "a set": lambda: Categorical("x", {"a", "b"}),
+    "a fraction": lambda: Categorical("x", [0.5, fractions.Fraction(1, 3)]),
     "an endless integer": lambda: Float("x", 0, 10**400),
     "too many samples": lambda: SPACE.sample(np.random.default_rng(0), 2**31),
     "too many points": lambda: SPACE.sobol(2**31, np.random.default_rng(0)),

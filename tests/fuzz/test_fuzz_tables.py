@@ -330,6 +330,8 @@ def test_parquet_types(kind):
 PARQUET = parquet(a=PARQUET_TYPES["numbers"], b=pa.array(["x", "z", None, "x"]))
 
 
+@example(135, b"\x80", False)  # a text that is no UTF-8
+@example(795, b"/", False)  # a type of pyarrow's that it has not built
 @fuzz(st.integers(0, len(PARQUET) - 1), st.binary(min_size=1, max_size=4), st.booleans())
 def test_broken_parquet(at, new, cut):
     """Cut, or with other bytes: the values that are read are plain all the same."""
