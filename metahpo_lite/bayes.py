@@ -15,7 +15,7 @@ from scipy.stats import norm, qmc
 
 from metahpo_lite.arguments import as_floats, as_list, as_score, check_rng, whole_number
 from metahpo_lite.gaussian_process import GaussianProcess, squared_differences
-from metahpo_lite.spaces import Config, SearchSpace
+from metahpo_lite.spaces import MOST, Config, SearchSpace
 from metahpo_lite.storage import config_key
 
 
@@ -256,7 +256,7 @@ class BayesianSearch:
     Raises
     ------
     ValueError
-        If `initial` is below 1, or the pool is empty.
+        If `initial` is not from 1 to 1,000,000, or the pool is empty.
     KeyError, ValueError
         If a configuration of the pool is not valid.
     """
@@ -268,7 +268,7 @@ class BayesianSearch:
         pool: Sequence[Config] | None = None,
         initial: int = 5,
     ):
-        self.space, self.initial = space, whole_number("initial", initial)
+        self.space, self.initial = space, whole_number("initial", initial, 1, MOST)
         self.candidates = Candidates(space, rng, pool)
         log2 = math.ceil(math.log2(self.initial))
         self.design = qmc.Sobol(len(space), rng=rng).random_base2(log2)

@@ -80,7 +80,11 @@ class TaskInputs:
             )
         numbers = table = table[self.columns]
         if not all(kind == np.float64 for kind in table.dtypes):
-            numbers = table.apply(pd.to_numeric, errors="coerce").astype(float)
+            try:
+                numbers = table.apply(pd.to_numeric, errors="coerce").astype(float)
+            except OverflowError:
+                raise ValueError("meta_features: a whole number is too large for a float; accepted "
+                                 "are finite numbers, or missing") from None  # fmt: skip
         bad = np.isinf(numbers) | (numbers.isna() & table.notna())
         for name in numbers.columns[bad.any()]:
             value = table.loc[bad[name], name].tolist()[0]

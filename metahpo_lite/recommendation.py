@@ -100,7 +100,8 @@ def doubtful_columns(frame: pd.DataFrame) -> dict[str, str]:
         raise TypeError(f"frame: got {type(frame).__name__}, accepted is a DataFrame")
     found: dict[str, str] = {}
     for name, column in frame.items():
-        with contextlib.suppress(ArithmeticError, UnicodeError):  # of what as_table refuses
+        # of what as_table refuses
+        with contextlib.suppress(ArithmeticError, UnicodeError), np.errstate(all="ignore"):
             if kind := _doubt(column, str(name).lower()):
                 found[name] = kind
     return found

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import gammaln
 from threadpoolctl import threadpool_limits
 
-from metahpo_lite.arguments import as_floats, is_finite, whole_number
+from metahpo_lite.arguments import LARGEST, as_floats, is_finite, whole_number
 from metahpo_lite.search import Searcher, run
 
 
@@ -34,11 +34,12 @@ def normalised_regret(incumbents: np.ndarray, best: float, worst: float) -> np.n
     Raises
     ------
     ValueError
-        If `best` is not above `worst`, or one of the two is not finite.
+        If `best` is not above `worst`, by a number that divides, or one of the two is not finite.
     """
-    if not (is_finite(best) and is_finite(worst) and worst < best):
+    if not (is_finite(best) and is_finite(worst) and float(best) - float(worst) > 1 / LARGEST):
         raise ValueError(
-            f"best, worst: got {best!r} and {worst!r}, accepted are finite numbers, best the larger"
+            f"best, worst: got {best!r} and {worst!r}, accepted are finite numbers, best the "
+            f"larger by more than {1 / LARGEST:g}"
         )
     incumbents = as_floats("incumbents", incumbents)
     return (best - np.where(np.isnan(incumbents), worst, incumbents)) / (best - worst)
@@ -88,7 +89,7 @@ def regret_curve(
     ------
     ValueError
         If `scores` is empty, not one row, or has an infinite one; `best` is not above `worst`; or
-        `n_trials` is below one.
+        `n_trials` is not from 1 to 1,000,000.
     """
     scores = as_floats("scores", scores)
     if scores.ndim != 1 or not scores.size or np.isinf(scores).any():
@@ -96,7 +97,7 @@ def regret_curve(
             f"scores: got shape {scores.shape}, {np.isinf(scores).sum()} infinite; accepted is a "
             "row of one or more numbers, and NaN where a trial failed"
         )
-    length = len(scores) if n_trials is None else whole_number("n_trials", n_trials)
+    length = len(scores) if n_trials is None else whole_number("n_trials", n_trials, 1, 10**6)
     trials = np.minimum(np.arange(length), len(scores) - 1)
     return normalised_regret(np.fmax.accumulate(scores)[trials], best, worst)  # fmax: without NaN
 

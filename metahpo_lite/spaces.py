@@ -30,7 +30,7 @@ from metahpo_lite.hyperparameters import (
 )
 
 Config = dict[str, Any]
-_MOST = 10**6  # configurations at once: more than memory and patience hold
+MOST = 10**6  # configurations at once: more than memory and patience hold
 _INACTIVE = 0.5  # where inactive hyperparameters sit: equal for all, so they add no distance
 
 
@@ -184,7 +184,7 @@ class SearchSpace:
         check_rng(rng)
         if n is None:
             return self._decode(rng.random(len(self)).tolist())
-        n = whole_number("n", n, 1, _MOST)
+        n = whole_number("n", n, 1, MOST)
         return [self._decode(u) for u in rng.random((n, len(self))).tolist()]
 
     def sobol(self, n: int, rng: np.random.Generator) -> list[Config]:
@@ -194,7 +194,7 @@ class SearchSpace:
         configurations equal.
         """
         check_rng(rng)
-        n = whole_number("n", n, 1, _MOST)
+        n = whole_number("n", n, 1, MOST)
         sampler = qmc.Sobol(len(self), scramble=True, rng=rng)
         points = sampler.random_base2(math.ceil(math.log2(n)))[:n]
         return [self._decode(u) for u in points.tolist()]
@@ -212,7 +212,7 @@ class SearchSpace:
         ValueError
             If the budget is below one, or above 10,000.
         """
-        return finest_grid(self.hyperparameters, whole_number("budget", budget, 1, _MOST // 100))
+        return finest_grid(self.hyperparameters, whole_number("budget", budget, 1, MOST // 100))
 
     # ------------------------------------------------------------------ the unit cube
 
