@@ -168,14 +168,16 @@ class Dataset:
             shown = ", ".join(map(repr, names[:20])) + (", ..." if len(names) > 20 else "")
             hint = did_you_mean(target, names)
             raise KeyError(f"target: {given} is not a column{hint}; accepted: {shown}")
-        X = frame.drop(columns=[target])
+        places = frame.columns.get_indexer_for([target])  # a name may be False, or None
+        X = frame.iloc[:, [i for i in range(frame.shape[1]) if i not in places]]
         if X.shape[1] == 0:
             raise ValueError(f"frame: only the target {target!r}; accepted: at least one feature")
-        if frame.shape[1] - X.shape[1] > 1:
+        if len(places) > 1:
             raise ValueError(f"target: {target!r} names two columns; accepted: a unique name")
-        present = frame[target].notna().to_numpy()
+        column = frame.iloc[:, places[0]]
+        present = column.notna().to_numpy()
         try:
-            y = frame.loc[present, target].reset_index(drop=True).infer_objects()
+            y = column[present].reset_index(drop=True).infer_objects()
             labels = _labels(y)
         except UnicodeEncodeError as error:  # pandas cannot hold half of a surrogate pair as text
             raise ValueError(f"target: {target!r} cannot be read ({error}); accepted: numbers or "
@@ -213,7 +215,10 @@ def _check_target(y: pd.Series, distinct: int, target) -> None:
 
 def _labels(y: pd.Series) -> pd.Series:
     """Classes as str; 1.0, which a missing value made of 1, is "1"."""
-    whole = pd.api.types.is_float_dtype(y.dtype) and ((y % 1 == 0) & (y.abs() < 2**53)).all()
+    whole = pd.api.types.is_float_dtype(y.dtype)
+    if whole:
+        numbers = y.astype("float64")  # a short float compares with no long one
+        whole = ((numbers % 1 == 0) & (numbers.abs() < 2**53)).all()
     return (y.astype("int64") if whole else y).astype(object).map(str)
 
 

@@ -36,6 +36,7 @@ def test_from_frame():
         (pd.Categorical(["a", "b", "a", None]), ["a", "b", "a"]),
         (pd.array([1, 2, 1, None], dtype="Int64"), ["1", "2", "1"]),
         (pd.array([1.0, 2.0, 1.0, None], dtype="Float64"), ["1", "2", "1"]),
+        (np.array([1.0, 2.0, 1.0, None], dtype="float16"), ["1", "2", "1"]),
         (np.array([1, "a", 1, None], dtype=object), ["1", "a", "1"]),
         (np.array([1.0, 2.0, 1.0, None], dtype=object), ["1", "2", "1"]),
     ],

@@ -106,6 +106,8 @@ def described(found) -> None:
 # ---- frames
 
 
+@example(pd.DataFrame({False: [0, 1] * 4, "a": range(8)}), False)
+@example(pd.DataFrame({None: [0, 1] * 4, "a": range(8)}), None)
 @fuzz(frames(), mostly(st.just("y")))
 def test_frame(frame, target):
     before = frame.copy(deep=True)
