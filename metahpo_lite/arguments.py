@@ -43,7 +43,7 @@ def is_finite(value: Any) -> bool:
     return is_number(value) and abs(plain(value)) <= LARGEST
 
 
-def as_score(score: Any) -> float:
+def as_score(score: Any, argument: str = "score") -> float:
     """Return a trial's score as a float, or raise a ValueError.
 
     NaN is a trial that failed, and so is one whose score is infinite or beyond ±1e100: fits that
@@ -56,7 +56,7 @@ def as_score(score: Any) -> float:
     except OverflowError:  # an int
         return math.nan
     except (TypeError, ValueError):
-        raise ValueError(f"score: got {score!r}, accepted is a number, or NaN") from None
+        raise ValueError(f"{argument}: got {score!r}, accepted is a number, or NaN") from None
     return found if is_finite(found) else math.nan
 
 

@@ -174,7 +174,7 @@ def of_table(name: str, table: Any, params: Any = None) -> History:
     if len(params) != len(scores) or not all(isinstance(p, Mapping) for p in params):
         raise ValueError(f"results: {name!r} has {len(params)} params and {len(scores)} scores, "
                          "accepted are a dict and a number for each trial")  # fmt: skip
-    scores = [as_score(score) for score in scores]
+    scores = [as_score(s, f"{name}: the score of trial {i}") for i, s in enumerate(scores)]
     ok = [row for row, score in enumerate(scores) if not math.isnan(score)]
     configs = [{n: _plain(name, i, n, v) for n, v in params[i].items()} for i in ok]
     return History(name, configs, [scores[i] for i in ok])

@@ -75,6 +75,12 @@ def test_a_fit_that_diverged_is_a_failed_trial(bad):
     pd.testing.assert_frame_equal(theirs.trials, ours.trials)
 
 
+@pytest.mark.parametrize("bad", ["0.5", None, [0.5], 1j])
+def test_a_score_that_is_no_number_is_named(bad):
+    with pytest.raises(ValueError, match=r"^mine: the score of trial 1: got .*, accepted is a"):
+        MetaDataset.from_cv_results({"mine": table([{"x": 1}, {"x": 2}], [0.5, bad])})
+
+
 @pytest.mark.parametrize("names", [("C", "kernel"), ("kernel", "C")])
 def test_the_parent_is_what_decides_and_not_what_comes_first(names):
     """Each C comes with and without gamma; the kernel decides."""
