@@ -217,7 +217,7 @@ def _labels(y: pd.Series) -> pd.Series:
     """Classes as str; 1.0, which a missing value made of 1, is "1"."""
     whole = pd.api.types.is_float_dtype(y.dtype)
     if whole:
-        numbers = y.astype("float64")  # a short float compares with no long one
+        numbers = y.astype("float64")  # 2**53 overflows a short float
         whole = ((numbers % 1 == 0) & (numbers.abs() < 2**53)).all()
     return (y.astype("int64") if whole else y).astype(object).map(str)
 

@@ -241,7 +241,7 @@ def levels_of(h: Hyperparameter, n: int) -> list:
 
 
 def plain(value: Any) -> Any:
-    """A numpy scalar as the Python value that it holds: a short float compares with no long one."""
+    """Return a numpy scalar as the Python value that it holds: short floats overflow sooner."""
     return value.item() if isinstance(value, np.generic) else value
 
 

@@ -34,7 +34,7 @@ def normalised_regret(incumbents: np.ndarray, best: float, worst: float) -> np.n
     Raises
     ------
     ValueError
-        If `best` is not above `worst`, by a number that divides, or one of the two is not finite.
+        If `best` is not above `worst` by more than 1e-100, or one of the two is not finite.
     """
     if not (is_finite(best) and is_finite(worst) and float(best) - float(worst) > 1 / LARGEST):
         raise ValueError(
