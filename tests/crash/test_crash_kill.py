@@ -133,9 +133,9 @@ def command(folder, jobs=2, configs=30):
             "--jobs", str(jobs)]  # fmt: skip
 
 
-def size_of(log):
+def lines_of(log):
     try:
-        return log.stat().st_size
+        return log.read_bytes().count(b"\n")
     except FileNotFoundError:  # not yet, or no longer
         return 0
 
@@ -164,12 +164,11 @@ def test_the_command_with_workers(name, tmp_path, record_property):
     for _ in range(60):
         with open(tmp_path / "errors", "w") as errors:
             process = subprocess.Popen(command(folder), stderr=errors, start_new_session=True)
-        size = size_of(log)
-        while process.poll() is None and size_of(log) == size:
-            time.sleep(0.02)  # until the workers are at work
-        begin = time.monotonic() + rng.uniform(0, 1)
-        while process.poll() is None and time.monotonic() < begin:
-            time.sleep(0.02)
+        # by what is finished, not by a clock: a fast machine is through in a second
+        enough = lines_of(log) + rng.integers(1, 16)
+        while process.poll() is None and lines_of(log) < enough:
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0, 0.05))
         if process.poll() is None:
             below = psutil.Process(process.pid).children(recursive=True)
             if sign == signal.SIGINT:  # as a terminal does: to the workers too
