@@ -33,6 +33,7 @@ from metahpo_lite.arguments import as_list, as_path, check_seed, whole_number
 from metahpo_lite.card import card
 from metahpo_lite.catalogue import catalogue
 from metahpo_lite.datasets import Dataset
+from metahpo_lite.hyperparameters import plain
 from metahpo_lite.learners import LEARNERS, Learner, get_learner
 from metahpo_lite.metadata import MetaDataset
 from metahpo_lite.spaces import Config
@@ -157,7 +158,7 @@ def collect_experience(
     settings = {"metric": metric, "folds": folds, "seed": seed, "max_rows": max_rows}
     settings["time_limit"] = time_limit
     # JSON knows no numbers of numpy
-    settings = {n: v.item() if isinstance(v, np.generic) else v for n, v in settings.items()}
+    settings = {name: plain(value) for name, value in settings.items()}
     jobs, about = _jobs(learner, datasets, settings)
 
     folder, settings = as_path("folder", folder), {"learner": learner.name, **settings}

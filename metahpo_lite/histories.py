@@ -28,6 +28,7 @@ from metahpo_lite.hyperparameters import (
     Int,
     is_number,
     key_of,
+    plain,
 )
 from metahpo_lite.spaces import Config, SearchSpace
 
@@ -234,7 +235,7 @@ def _short(config: Mapping[str, Any], space: SearchSpace) -> Config:
 
 
 def _plain(search: str, row: int, name: str, value: Any) -> Any:
-    value = value.item() if isinstance(value, np.generic) else value
+    value = plain(value)
     if value is not None and not isinstance(value, (str, bool, int, float)):
         raise ValueError(f"{search}: trial {row}: {name!r} is {value!r}, accepted is a number, a "
                          "text, True, False or None: search over a name or number that stands "

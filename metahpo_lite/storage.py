@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike
 
 from metahpo_lite.about import check_names, checked_about
-from metahpo_lite.hyperparameters import Categorical, Float
+from metahpo_lite.hyperparameters import Categorical, Float, plain
 from metahpo_lite.spaces import Config, SearchSpace
 
 SCORES = pa.schema(
@@ -168,8 +168,7 @@ def refuse(where: Path | str, column: str, bad: ArrayLike, values: Iterable, acc
     bad = np.asarray(bad, dtype=bool)
     if bad.any():
         row = int(bad.argmax())
-        value = list(values)[row]
-        value = value.item() if isinstance(value, np.generic) else value
+        value = plain(list(values)[row])
         raise ValueError(f"{where}: column {column!r}, row {row}: got {value!r}, accepted is "
                          f"{accepted}")  # fmt: skip
 

@@ -140,7 +140,8 @@ def blame(error: Exception) -> None:
         return  # with the file and the system's reason
     message = str(error.args[0]) if error.args else ""
     plain = isinstance(error, (FileNotFoundError, FileExistsError))  # that says enough
-    if not (plain or "accepted" in message) or not re.match(".+?: ", message, re.DOTALL):
+    # where comes first; a name may hold a colon
+    if not re.match(".+?: " if plain else ".+?: .*accepted", message, re.DOTALL):
         raise AssertionError(f"it does not say where, and what is accepted: {what}") from error
 
 
